@@ -1,0 +1,296 @@
+// Bytes → packets and text lines, in the order they came. No socket, no timer, no log: the owner of a connection calls
+// write() with what it read and is called back. What must stay true:
+// - a chunk belongs to the caller and is valid only during write(): what has to wait is copied, once, into a list, and
+//   joined once when its last byte is here (never a concat a chunk);
+// - a size is checked against the limit before a byte is kept; an oversized packet is skipped, not buffered;
+// - the size field alone delimits a packet: missing arguments can never eat the next packet.
+
+import { fieldCount } from "./commands.ts";
+import { HEADER_BYTES, MAGIC_REQUEST, MAGIC_RESPONSE } from "./packet.ts";
+
+/** Longest text line in bytes, its end not counted. */
+export const MAX_LINE_BYTES = 8192;
+/** Default limit of one packet's body in bytes. */
+export const MAX_PACKET_BYTES = 256 * 1024 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+const MAX_FIELDS = 8;
+const LF = 0x0a;
+
+/** Who is called with what was read. Each call is made inside Parser.write() or Parser.resume(). */
+export interface Receiver {
+	/** A whole packet. It is a view, reused for the next packet: take what you keep before you return. */
+	onPacket(packet: Packet): void;
+	/** A text line without its LF or CRLF, as latin1. */
+	onLine(line: string): void;
+	/** A packet over the limit began; its `size` bytes are being skipped, the stream goes on behind it. */
+	onOversized(type: number, size: number): void;
+	/** The stream cannot be trusted from here on (wrong magic, endless line): close it. Nothing more is parsed. */
+	onGarbage(reason: string): void;
+}
+
+/** One packet: a view of the bytes it came in. */
+export class Packet {
+	type = 0;
+	isRequest = true;
+	/** False when the body has fewer NULs than its packet needs; then only `type` means anything. */
+	isComplete = false;
+	bytes: Buffer = EMPTY;
+	/** The body is bytes[start … end). */
+	start = 0;
+	end = 0;
+	/** The bytes are the packet's own (not a read buffer's): views of them may be kept. */
+	isOwned = false;
+	#count = 0;
+	readonly #starts = new Int32Array(MAX_FIELDS + 1);
+
+	/** Field `index` as latin1. */
+	text(index: number): string {
+		return this.bytes.toString("latin1", this.#starts[index], this.#starts[index + 1] - 1);
+	}
+
+	/** Length of field `index` in bytes. */
+	lengthOf(index: number): number {
+		return this.#starts[index + 1] - 1 - this.#starts[index];
+	}
+
+	/** Field `index` as a view, valid until the callback returns. */
+	view(index: number): Buffer {
+		return this.bytes.subarray(this.#starts[index], this.#starts[index + 1] - 1);
+	}
+
+	/** The last field, the data, as bytes that may be kept. */
+	keepData(): Buffer {
+		const start = this.#starts[this.#count - 1];
+		if (start === this.end) return EMPTY;
+		const view = this.bytes.subarray(start, this.end);
+		return this.isOwned ? view : Buffer.from(view);
+	}
+
+	/** The whole body as bytes that may be kept. */
+	keepBody(): Buffer {
+		const view = this.bytes.subarray(this.start, this.end);
+		return this.isOwned ? view : Buffer.from(view);
+	}
+
+	/** How many fields there are, the data counted as one. */
+	get count(): number {
+		return this.#count;
+	}
+
+	/** Points the view at a frame and finds its fields. Parser only. */
+	set(type: number, isRequest: boolean, bytes: Buffer, start: number, end: number, isOwned: boolean): void {
+		this.type = type;
+		this.isRequest = isRequest;
+		this.bytes = bytes;
+		this.start = start;
+		this.end = end;
+		this.isOwned = isOwned;
+		const count = fieldCount(type);
+		const starts = this.#starts;
+		starts[0] = start;
+		let at = start;
+		let field = 1;
+		// A loop over the bytes beats indexOf() here: arguments are a few bytes long, a native call costs more.
+		for (; field < count; field++) {
+			while (at < end && bytes[at] !== 0) at++;
+			if (at === end) break;
+			starts[field] = ++at;
+		}
+		this.isComplete = field >= count;
+		starts[field] = end + 1;
+		this.#count = this.isComplete ? Math.max(count, 0) : field;
+	}
+}
+
+/** A state machine over one connection's incoming bytes. */
+export class Parser {
+	readonly #receiver: Receiver;
+	readonly #maxPacketBytes: number;
+	readonly #packet = new Packet();
+	/** Bytes of an unfinished header, packet or line, each copied once. */
+	#parts: Buffer[] = [];
+	#kept = 0;
+	/** Bytes the unfinished packet has in all, header included; 0 while that is unknown. */
+	#needed = 0;
+	/** Bytes of an oversized packet still to be thrown away. */
+	#skip = 0;
+	/** What was given to write() while paused. */
+	#backlog: Buffer[] = [];
+	#isPaused = false;
+	#isParsing = false;
+	#isClosed = false;
+
+	constructor(receiver: Receiver, maxPacketBytes: number = MAX_PACKET_BYTES) {
+		this.#receiver = receiver;
+		this.#maxPacketBytes = maxPacketBytes;
+	}
+
+	/** Bytes held for unfinished packets and lines. */
+	get keptBytes(): number {
+		return this.#kept;
+	}
+
+	/** Takes the next bytes of the stream and calls the receiver for all that is whole. */
+	write(chunk: Buffer): void {
+		if (this.#isClosed) return;
+		if (this.#isPaused || this.#isParsing) {
+			this.#backlog.push(Buffer.from(chunk));
+			return;
+		}
+		this.#isParsing = true;
+		const rest = this.#parse(chunk);
+		this.#isParsing = false;
+		if (rest < chunk.length && !this.#isClosed) this.#backlog.unshift(Buffer.from(chunk.subarray(rest)));
+		if (this.#backlog.length > 0 && !this.#isPaused) this.resume();
+	}
+
+	/** No more callbacks until resume(); may be called from a callback. The caller stops reading its socket too. */
+	pause(): void {
+		this.#isPaused = true;
+	}
+
+	/** Goes on with what was left when pause() was called. */
+	resume(): void {
+		this.#isPaused = false;
+		while (!this.#isPaused && !this.#isParsing && !this.#isClosed) {
+			const chunk = this.#backlog.shift();
+			if (chunk === undefined) return;
+			this.#isParsing = true;
+			const rest = this.#parse(chunk);
+			this.#isParsing = false;
+			if (rest < chunk.length && !this.#isClosed) this.#backlog.unshift(chunk.subarray(rest));
+		}
+	}
+
+	/** Drops all state: no callback after this. */
+	close(): void {
+		this.#isClosed = true;
+		this.#parts = [];
+		this.#backlog = [];
+		this.#kept = 0;
+	}
+
+	/** Parses until the chunk ends or the receiver pauses; returns how far it came. */
+	#parse(chunk: Buffer): number {
+		let at = 0;
+		while (at < chunk.length && !this.#isPaused && !this.#isClosed) {
+			if (this.#skip > 0) {
+				const skipped = Math.min(this.#skip, chunk.length - at);
+				this.#skip -= skipped;
+				at += skipped;
+			} else if (this.#kept > 0) {
+				at = this.#continue(chunk, at);
+			} else if (chunk[at] !== 0) {
+				at = this.#line(chunk, at);
+			} else {
+				at = this.#frames(chunk, at);
+			}
+		}
+		return at;
+	}
+
+	/** Whole packets in place, one after the other; an unfinished one is kept. */
+	#frames(chunk: Buffer, from: number): number {
+		let at = from;
+		while (at < chunk.length && chunk[at] === 0) {
+			if (chunk.length - at < HEADER_BYTES) {
+				this.#keep(chunk, at, chunk.length);
+				return chunk.length;
+			}
+			const size = this.#size(chunk, at);
+			if (size < 0) return at + HEADER_BYTES;
+			const end = at + HEADER_BYTES + size;
+			if (end > chunk.length) {
+				this.#needed = HEADER_BYTES + size;
+				this.#keep(chunk, at, chunk.length);
+				return chunk.length;
+			}
+			this.#emit(chunk, at, end, false);
+			at = end;
+			if (this.#isPaused || this.#isClosed) return at;
+		}
+		return at;
+	}
+
+	/** The next bytes of an unfinished header, packet or line. */
+	#continue(chunk: Buffer, at: number): number {
+		if (this.#parts[0][0] !== 0) return this.#line(chunk, at);
+		const needed = this.#needed === 0 ? HEADER_BYTES : this.#needed;
+		const end = Math.min(chunk.length, at + needed - this.#kept);
+		this.#keep(chunk, at, end);
+		if (this.#kept < needed) return end;
+		const bytes = this.#join();
+		if (this.#needed === 0) {
+			const size = this.#size(bytes, 0);
+			if (size > 0) {
+				this.#needed = HEADER_BYTES + size;
+				this.#parts = [bytes];
+				this.#kept = HEADER_BYTES;
+				return end;
+			}
+			if (size < 0) return end;
+		}
+		this.#needed = 0;
+		this.#emit(bytes, 0, bytes.length, true);
+		return end;
+	}
+
+	/** The body size a header declares; -1 when the packet is not to be read (the receiver has been told). */
+	#size(bytes: Buffer, at: number): number {
+		const magic = bytes.readUInt32BE(at);
+		if (magic !== MAGIC_REQUEST && magic !== MAGIC_RESPONSE) {
+			this.close();
+			this.#receiver.onGarbage("invalid magic value");
+			return -1;
+		}
+		const size = bytes.readUInt32BE(at + 8);
+		if (size > this.#maxPacketBytes) {
+			this.#skip = size;
+			this.#receiver.onOversized(bytes.readUInt32BE(at + 4), size);
+			return -1;
+		}
+		return size;
+	}
+
+	#emit(bytes: Buffer, at: number, end: number, isOwned: boolean): void {
+		const type = bytes.readUInt32BE(at + 4);
+		this.#packet.set(type, bytes[at + 3] === 0x51, bytes, at + HEADER_BYTES, end, isOwned);
+		this.#receiver.onPacket(this.#packet);
+	}
+
+	#line(chunk: Buffer, at: number): number {
+		const lf = chunk.indexOf(LF, at);
+		const end = lf < 0 ? chunk.length : lf;
+		if (this.#kept + end - at > MAX_LINE_BYTES + 1) {
+			this.close();
+			this.#receiver.onGarbage(`text line over ${MAX_LINE_BYTES} bytes`);
+			return chunk.length;
+		}
+		if (lf < 0) {
+			this.#keep(chunk, at, end);
+			return end;
+		}
+		let line = chunk.toString("latin1", at, end);
+		if (this.#kept > 0) line = this.#join().toString("latin1") + line;
+		this.#receiver.onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
+		return lf + 1;
+	}
+
+	#keep(chunk: Buffer, start: number, end: number): void {
+		// Lines and headers may come a byte at a time: small parts are joined so that each kept byte costs about a byte.
+		const part = Buffer.from(chunk.subarray(start, end));
+		const last = this.#parts.length - 1;
+		if (last >= 0 && part.length < 512 && this.#parts[last].length < 4096) {
+			this.#parts[last] = Buffer.concat([this.#parts[last], part]);
+		} else this.#parts.push(part);
+		this.#kept += part.length;
+	}
+
+	#join(): Buffer {
+		const bytes = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.#kept);
+		this.#parts = [];
+		this.#kept = 0;
+		return bytes;
+	}
+}
