@@ -1,0 +1,115 @@
+// The server's log: one line an event, a no-op for levels that are off. Lines of one turn leave in one write.
+// Lines look as gearmand's do:  "   INFO 2026-01-31 09:05:00.123000 [  main ] Listening on 0.0.0.0:4730"
+
+import { closeSync, openSync, writeSync } from "node:fs";
+
+/** From the gravest to the chattiest. A log at a level writes that level and those before it. */
+export const LEVELS = ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"] as const;
+export type Level = (typeof LEVELS)[number];
+
+const STDERR = 2;
+
+export class Log {
+	readonly level: Level;
+	/** Ask before building a costly line. */
+	readonly isNotice: boolean;
+	readonly isDebug: boolean;
+	readonly #path: string | undefined;
+	readonly #also: ((level: Level, line: string) => void) | undefined;
+	/** Lines of errorOnceASecond(), which are few and fixed. */
+	readonly #lastSaidMs = new Map<string, number>();
+	#fd: number | undefined;
+	#lines: string[] = [];
+	#isScheduled = false;
+
+	/**
+	 * `file`: a path, "stderr" or "none". `also` gets every line too (syslog).
+	 * Throws the file system's error when the path cannot be opened.
+	 */
+	constructor(level: Level = "ERROR", file = "none", also?: (level: Level, line: string) => void) {
+		this.level = level;
+		this.isNotice = LEVELS.indexOf(level) >= LEVELS.indexOf("NOTICE");
+		this.isDebug = level === "DEBUG";
+		this.#also = also;
+		this.#path = file === "stderr" || file === "none" ? undefined : file;
+		if (file === "stderr") this.#fd = STDERR;
+		else if (this.#path !== undefined) this.#fd = openSync(this.#path, "a", 0o640);
+	}
+
+	fatal(line: string): void {
+		this.#write("FATAL", line);
+	}
+
+	error(line: string): void {
+		this.#write("ERROR", line);
+	}
+
+	warning(line: string): void {
+		this.#write("WARNING", line);
+	}
+
+	/** For what may come in floods: the same line at most once a second. */
+	errorOnceASecond(line: string): void {
+		const nowMs = Date.now();
+		if (nowMs - (this.#lastSaidMs.get(line) ?? 0) < 1000) return;
+		this.#lastSaidMs.set(line, nowMs);
+		this.error(line);
+	}
+
+	notice(line: string): void {
+		if (this.isNotice) this.#write("NOTICE", line);
+	}
+
+	info(line: string): void {
+		this.#write("INFO", line);
+	}
+
+	debug(line: string): void {
+		if (this.isDebug) this.#write("DEBUG", line);
+	}
+
+	/** Opens the log file anew (after it was moved away). Goes on with the old one when that fails. */
+	reopen(): void {
+		this.notice("SIGHUP, reopening log file");
+		this.flush();
+		if (this.#path === undefined || this.#fd === undefined) return;
+		const old = this.#fd;
+		this.#fd = openSync(this.#path, "a", 0o640);
+		closeSync(old);
+	}
+
+	/** Writes what has gathered. */
+	flush(): void {
+		this.#isScheduled = false;
+		if (this.#lines.length === 0) return;
+		// A line is bytes: names from the wire are latin1 strings of their bytes.
+		const bytes = Buffer.from(`${this.#lines.join("\n")}\n`, "latin1");
+		this.#lines = [];
+		if (this.#fd === undefined) return;
+		try {
+			for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+		} catch (error) {
+			// A log that cannot be written (disk full, reader gone) must not end the server; there is nowhere to say so.
+			if ((error as NodeJS.ErrnoException).code === "EBADF") throw error;
+		}
+	}
+
+	#write(level: Level, message: string): void {
+		if (LEVELS.indexOf(level) > LEVELS.indexOf(this.level)) return;
+		this.#also?.(level, message);
+		if (this.#fd === undefined) return;
+		this.#lines.push(`${level.padStart(7)} ${timestamp()} [  main ] ${message.replace(/[\r\n]+/g, " ")}`);
+		if (this.#lines.length >= 512) this.flush();
+		else if (!this.#isScheduled) {
+			this.#isScheduled = true;
+			setImmediate(() => this.flush());
+		}
+	}
+}
+
+/** Local time as YYYY-MM-DD HH:MM:SS.uuuuuu. */
+function timestamp(): string {
+	const now = new Date();
+	const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000);
+	return `${local.toISOString().slice(0, 23).replace("T", " ")}000`;
+}

@@ -1,0 +1,292 @@
+// THE SWITCH: one packet from a peer in, state changes and replies out. Peer.onPacket calls run(); nothing here waits.
+// Whatever a packet holds, the answer is a reply, an ERROR packet, silence where the protocol has none, or (for numbers
+// that are not Gearman) a closed connection; the peer's other packets are not harmed.
+
+import { argumentCount, fieldCount, nameOf, Type } from "../protocol/commands.ts";
+import type { Packet } from "../protocol/parser.ts";
+import { HIGH, type Job, LOW, NORMAL, type Priority, uniqueKeyOf } from "./job.ts";
+import type { Peer } from "./peer.ts";
+import type { Server } from "./server.ts";
+
+/** gearmand's GEARMAND_JOB_HANDLE_SIZE and GEARMAN_MAX_UNIQUE_SIZE, the NUL of the first included. */
+const HANDLE_LIMIT = 64;
+const MAX_UNIQUE = 64;
+const MAX_CLIENT_ID = 127;
+/** Longest argument in front of the data, in bytes. */
+const MAX_ARGUMENT = 65_536;
+const MAX_INT64 = 0x7fffffffffffffffn;
+
+const FOREGROUND = false;
+const BACKGROUND = true;
+
+export function run(server: Server, peer: Peer, packet: Packet): void {
+	const type = packet.type;
+	if (!packet.isRequest) return peer.error("INVALID_MAGIC");
+	if (fieldCount(type) < 0 && type !== 5) return peer.onGarbage(`sent packet ${type}, which is not Gearman`);
+	if (server.log.isDebug) server.log.debug(`${peer.name} ${nameOf(type) ?? type} ${packet.end - packet.start}`);
+	if (!packet.isComplete) {
+		return peer.error("INVALID_PACKET", `${nameOf(type)} has ${packet.count} of its ${fieldCount(type)} arguments`);
+	}
+	if (packet.end - packet.start > MAX_ARGUMENT && hasLargeArgument(packet)) {
+		return peer.error("ARGUMENT_TOO_LARGE", `An argument of ${nameOf(type)} is over ${MAX_ARGUMENT} bytes`);
+	}
+	switch (type) {
+		case Type.SUBMIT_JOB:
+			return submit(server, peer, packet, NORMAL, FOREGROUND);
+		case Type.SUBMIT_JOB_BG:
+			return submit(server, peer, packet, NORMAL, BACKGROUND);
+		case Type.GRAB_JOB:
+		case Type.GRAB_JOB_UNIQ:
+		case Type.GRAB_JOB_ALL:
+			return grab(server, peer, type);
+		case Type.PRE_SLEEP:
+			if (server.jobs.sleep(peer.asWorker(), server.nowMs())) peer.send(Type.NOOP, "");
+			return;
+		case Type.WORK_COMPLETE:
+			return workComplete(server, peer, packet);
+		case Type.WORK_DATA:
+		case Type.WORK_WARNING:
+			return workData(server, peer, packet);
+		case Type.WORK_STATUS:
+			return workStatus(server, peer, packet);
+		case Type.WORK_FAIL:
+			return workFail(server, peer, packet);
+		case Type.WORK_EXCEPTION:
+			return workException(server, peer, packet);
+		case Type.SUBMIT_JOB_HIGH:
+			return submit(server, peer, packet, HIGH, FOREGROUND);
+		case Type.SUBMIT_JOB_HIGH_BG:
+			return submit(server, peer, packet, HIGH, BACKGROUND);
+		case Type.SUBMIT_JOB_LOW:
+			return submit(server, peer, packet, LOW, FOREGROUND);
+		case Type.SUBMIT_JOB_LOW_BG:
+			return submit(server, peer, packet, LOW, BACKGROUND);
+		case Type.SUBMIT_JOB_EPOCH:
+			return submitEpoch(server, peer, packet);
+		case Type.SUBMIT_REDUCE_JOB:
+			return submitReduce(server, peer, packet, FOREGROUND);
+		case Type.SUBMIT_REDUCE_JOB_BACKGROUND:
+			return submitReduce(server, peer, packet, BACKGROUND);
+		case Type.GET_STATUS:
+			return getStatus(server, peer, packet);
+		case Type.GET_STATUS_UNIQUE:
+			return getStatusUnique(server, peer, packet);
+		case Type.ECHO_REQ:
+			return peer.forward(Type.ECHO_RES, packet);
+		case Type.CAN_DO:
+			return server.jobs.addAbility(peer.asWorker(), packet.text(0), 0, server.nowMs());
+		case Type.CAN_DO_TIMEOUT:
+			return canDoTimeout(server, peer, packet);
+		case Type.CANT_DO:
+			return server.jobs.removeAbility(peer.asWorker(), packet.text(0), server.nowMs());
+		case Type.RESET_ABILITIES:
+			return server.jobs.removeAbilities(peer.asWorker(), server.nowMs());
+		case Type.SET_CLIENT_ID:
+			peer.clientId = packet.text(0).slice(0, MAX_CLIENT_ID);
+			return;
+		case Type.OPTION_REQ:
+			return option(peer, packet);
+		// SUBMIT_JOB_SCHED and ALL_YOURS were never implemented; the others are a server's words.
+		default:
+			return peer.error("INVALID_COMMAND");
+	}
+}
+
+function hasLargeArgument(packet: Packet): boolean {
+	for (let i = 0; i < argumentCount(packet.type); i++) if (packet.lengthOf(i) > MAX_ARGUMENT) return true;
+	return false;
+}
+
+function submit(server: Server, peer: Peer, packet: Packet, priority: Priority, isBackground: boolean): void {
+	submitJob(server, peer, packet, priority, isBackground, 0, undefined);
+}
+
+function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
+	// As strtoll reads it: what is no number is 0, now.
+	const digits = /^\s*([+-]?\d+)/.exec(packet.text(2))?.[1] ?? "0";
+	const epoch = BigInt(digits);
+	if (epoch > MAX_INT64 || epoch < -MAX_INT64) return peer.error("ARGUMENT_TOO_LARGE", "Epoch value too large");
+	submitJob(server, peer, packet, NORMAL, BACKGROUND, Math.max(0, Number(epoch) * 1000), undefined);
+}
+
+function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: boolean): void {
+	// The aggregator argument has no meaning in gearmand either; its length limit and sentence for the reducer are kept.
+	if (packet.lengthOf(2) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
+	submitJob(server, peer, packet, NORMAL, isBackground, 0, packet.text(2));
+}
+
+function submitJob(
+	server: Server,
+	peer: Peer,
+	packet: Packet,
+	priority: Priority,
+	isBackground: boolean,
+	timeMs: number,
+	reducer: string | undefined,
+): void {
+	if (packet.lengthOf(1) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
+	if (server.isDraining) return peer.error("SHUTDOWN_GRACEFUL");
+	const { jobs, journal } = server;
+	const functionName = packet.text(0);
+	const unique = packet.text(1);
+	const workload = packet.keepData();
+	const uniqueKey = uniqueKeyOf(unique, workload);
+	const other = uniqueKey === "" ? undefined : jobs.findCoalescing(functionName, uniqueKey);
+	if (other !== undefined) return join(server, peer, other, isBackground);
+
+	const queue = jobs.functionOf(functionName);
+	if (jobs.isFull(queue, priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
+	const job = jobs.create({ queue, unique, uniqueKey, workload, priority, isBackground, timeMs, reducer });
+	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${timeMs / 1000}`);
+	if (isBackground) {
+		peer.awaitCommit();
+		journal.add(job, peer);
+	} else {
+		jobs.attach(job, peer.asClient());
+		// Before release(), which may wake a worker: a connection that is both hears of its job first.
+		peer.send(Type.JOB_CREATED, job.handle);
+		jobs.release(job, server.nowMs());
+	}
+}
+
+/** A submit that coalesces: the workload, priority and time of the job that is there stand. */
+function join(server: Server, peer: Peer, job: Job, isBackground: boolean): void {
+	if (!isBackground) {
+		server.jobs.attach(job, peer.asClient());
+		peer.send(Type.JOB_CREATED, job.handle);
+		return;
+	}
+	// From now on the job is kept, even when the clients that wait for it leave.
+	peer.awaitCommit();
+	if (job.isStored) server.journal.wait(job, peer);
+	else {
+		job.isBackground = true;
+		server.journal.add(job, peer);
+	}
+}
+
+function grab(server: Server, peer: Peer, type: number): void {
+	const job = server.jobs.grab(peer.asWorker(), server.nowMs());
+	if (job === undefined) return peer.send(Type.NO_JOB, "");
+	const { handle, unique, reducer, workload } = job;
+	const functionName = job.queue.name;
+	if (type === Type.GRAB_JOB) peer.send(Type.JOB_ASSIGN, `${handle}\0${functionName}\0`, workload);
+	else if (type === Type.GRAB_JOB_UNIQ || reducer === undefined) {
+		peer.send(Type.JOB_ASSIGN_UNIQ, `${handle}\0${functionName}\0${unique}\0`, workload);
+	} else peer.send(Type.JOB_ASSIGN_ALL, `${handle}\0${functionName}\0${unique}\0${reducer}\0`, workload);
+}
+
+/** The job a worker's packet is about; only the connection it is assigned to may report on it. */
+function ownJob(server: Server, peer: Peer, handle: string): Job | undefined {
+	const job = server.jobs.find(handle);
+	return job !== undefined && job.worker !== undefined && job.worker === peer.worker ? job : undefined;
+}
+
+function workComplete(server: Server, peer: Peer, packet: Packet): void {
+	const job = ownJob(server, peer, packet.text(0));
+	if (job === undefined) return peer.error("JOB_NOT_FOUND");
+	forward(peer, job, Type.WORK_COMPLETE, packet);
+	server.jobs.remove(job);
+}
+
+function workData(server: Server, peer: Peer, packet: Packet): void {
+	const job = ownJob(server, peer, packet.text(0));
+	if (job === undefined) return peer.error("JOB_NOT_FOUND", "Job does not exist on server");
+	forward(peer, job, packet.type, packet);
+}
+
+function workStatus(server: Server, peer: Peer, packet: Packet): void {
+	const job = ownJob(server, peer, packet.text(0));
+	if (job === undefined) return peer.error("JOB_NOT_FOUND");
+	if (packet.lengthOf(2) > 10) return peer.error("ARGUMENT_TOO_LARGE", "Denominator too large");
+	job.numerator = toUint32(packet.text(1));
+	job.denominator = toUint32(packet.text(2));
+	forward(peer, job, Type.WORK_STATUS, packet);
+}
+
+function workFail(server: Server, peer: Peer, packet: Packet): void {
+	if (packet.lengthOf(0) >= HANDLE_LIMIT) {
+		const text = "Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf";
+		return peer.error("ARGUMENT_TOO_LARGE", text);
+	}
+	const handle = withoutNul(packet.text(0));
+	const job = ownJob(server, peer, handle);
+	if (job === undefined) {
+		// Some workers send WORK_FAIL after WORK_EXCEPTION, which has ended the job already, and die of an ERROR.
+		if (peer.worker !== undefined && peer.worker.lastException === handle) peer.worker.lastException = "";
+		else peer.error("JOB_NOT_FOUND");
+		return;
+	}
+	for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, handle);
+	server.jobs.remove(job);
+}
+
+function workException(server: Server, peer: Peer, packet: Packet): void {
+	const handle = packet.text(0);
+	const job = ownJob(server, peer, handle);
+	if (job === undefined) {
+		return peer.error("JOB_NOT_FOUND", "An exception was received for a job that does not exist");
+	}
+	for (const client of job.clients) {
+		if (client.wantsExceptions) client.receiver.forward(Type.WORK_EXCEPTION, packet);
+		else client.receiver.send(Type.WORK_FAIL, handle);
+	}
+	peer.asWorker().lastException = handle;
+	server.jobs.remove(job);
+}
+
+/** The worker's packet goes to every client of the job; one that takes it too slowly makes the worker wait. */
+function forward(peer: Peer, job: Job, type: number, packet: Packet): void {
+	for (const { receiver } of job.clients) {
+		receiver.forward(type, packet);
+		if (receiver.isCongested) {
+			peer.pause();
+			receiver.onceDrained(() => peer.resume());
+		}
+	}
+}
+
+function getStatus(server: Server, peer: Peer, packet: Packet): void {
+	const handle = withoutNul(packet.text(0));
+	if (handle.length >= HANDLE_LIMIT) return peer.error("ARGUMENT_TOO_LARGE", "Job handle too large");
+	peer.send(Type.STATUS_RES, `${handle}\0${statusOf(server.jobs.find(handle))}`);
+}
+
+function getStatusUnique(server: Server, peer: Peer, packet: Packet): void {
+	const unique = withoutNul(packet.text(0));
+	if (unique.length > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
+	const job = server.jobs.findUnique(unique);
+	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.clients.length ?? 0}`);
+}
+
+/** known, running, numerator, denominator */
+function statusOf(job: Job | undefined): string {
+	if (job === undefined) return "0\x000\x000\x000";
+	return `1\0${job.worker === undefined ? 0 : 1}\0${job.numerator}\0${job.denominator}`;
+}
+
+function canDoTimeout(server: Server, peer: Peer, packet: Packet): void {
+	if (packet.lengthOf(1) > 20) return peer.error("ARGUMENT_TOO_LARGE", "Timeout value too large");
+	// What is no number is 0, no timeout; as is a number gearmand would have overflowed on.
+	const timeoutMs = Number.parseInt(packet.text(1), 10) || 0;
+	const isSane = timeoutMs <= Number.MAX_SAFE_INTEGER;
+	server.jobs.addAbility(peer.asWorker(), packet.text(0), isSane ? timeoutMs : 0, server.nowMs());
+}
+
+function option(peer: Peer, packet: Packet): void {
+	const name = packet.text(0);
+	if (name.toLowerCase() !== "exceptions") return peer.error("UNKNOWN_OPTION");
+	peer.wantsExceptions = true;
+	if (peer.client !== undefined) peer.client.wantsExceptions = true;
+	peer.send(Type.OPTION_RES, name);
+}
+
+/** As atoi reads it, in 32 bits: "-1" is 4294967295, "5abc" is 5, "abc" is 0. */
+function toUint32(text: string): number {
+	return (Number.parseInt(text, 10) || 0) >>> 0;
+}
+
+/** Some clients end a packet's last argument with a NUL as well. */
+function withoutNul(text: string): string {
+	return text.endsWith("\0") ? text.slice(0, -1) : text;
+}

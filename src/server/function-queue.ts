@@ -1,0 +1,223 @@
+// A function's queued jobs and the workers that can do it; a worker's role and its abilities. The lists are woven
+// through their members, so adding, taking and removing cost the same however long they are. Used by jobs.ts alone.
+//
+// Sleepers: each function lists the workers it may wake. A worker found awake while looking for one to wake leaves that
+// list and is listed again when it next sleeps: so PRE_SLEEP costs nothing for abilities nobody asked for meanwhile.
+
+import type { Job, Priority, Receiver } from "./job.ts";
+
+/** A worker's claim to a function. */
+export class Ability {
+	readonly worker: Worker;
+	readonly queue: FunctionQueue;
+	/** How often it was registered: `status` and `workers` count each, as gearmand does. */
+	registrations = 1;
+	/** CAN_DO_TIMEOUT in ms; 0 none. */
+	timeoutMs = 0;
+	/** Place in the worker's order of turns: the smallest is next. */
+	turn = 0;
+	previousTurn: Ability | undefined = undefined;
+	nextTurn: Ability | undefined = undefined;
+	/** In its function's list of sleepers, or else in its worker's list of unlisted abilities. */
+	isListed = false;
+	isRemoved = false;
+	previousSleeper: Ability | undefined = undefined;
+	nextSleeper: Ability | undefined = undefined;
+
+	constructor(worker: Worker, queue: FunctionQueue) {
+		this.worker = worker;
+		this.queue = queue;
+	}
+}
+
+/** A connection that does jobs. */
+export class Worker {
+	readonly receiver: Receiver;
+	readonly abilities = new Map<FunctionQueue, Ability>();
+	/** Jobs assigned to it. */
+	readonly jobs = new Set<Job>();
+	/** Sent PRE_SLEEP and has not grabbed since. */
+	isSleeping = false;
+	/** Has been sent a NOOP since it fell asleep. */
+	isWoken = false;
+	/** The function it was woken for, until it grabs or the wake is passed on. */
+	wokenFor: FunctionQueue | undefined = undefined;
+	wokenAtMs = 0;
+	/** In the job table's list of wakes to look after. */
+	isWakeWatched = false;
+	/** Handle of the job it last ended by WORK_EXCEPTION: a WORK_FAIL for it may follow. */
+	lastException = "";
+	/** Order of turns: the first is asked first, and moves to the end when it got a job. */
+	firstTurn: Ability | undefined = undefined;
+	#lastTurn: Ability | undefined = undefined;
+	readonly #unlisted: Ability[] = [];
+
+	constructor(receiver: Receiver) {
+		this.receiver = receiver;
+	}
+
+	addAbility(queue: FunctionQueue, timeoutMs: number): void {
+		let ability = this.abilities.get(queue);
+		if (ability === undefined) {
+			ability = new Ability(this, queue);
+			this.#unlisted.push(ability);
+		} else {
+			ability.registrations++;
+			this.#unlinkTurn(ability);
+			this.abilities.delete(queue); // and set again: the map keeps the order of registration
+		}
+		this.abilities.set(queue, ability);
+		queue.workers++;
+		ability.timeoutMs = timeoutMs;
+		ability.turn = this.firstTurn === undefined ? 0 : this.firstTurn.turn - 1;
+		ability.nextTurn = this.firstTurn;
+		if (this.firstTurn === undefined) this.#lastTurn = ability;
+		else this.firstTurn.previousTurn = ability;
+		this.firstTurn = ability;
+		if (this.isSleeping) this.#list();
+	}
+
+	removeAbility(ability: Ability): void {
+		ability.isRemoved = true;
+		ability.queue.workers -= ability.registrations;
+		this.abilities.delete(ability.queue);
+		this.#unlinkTurn(ability);
+		if (ability.isListed) ability.queue.unlistSleeper(ability);
+	}
+
+	/** The ability got its job: its turn comes again after all others. */
+	endTurn(ability: Ability): void {
+		const last = this.#lastTurn;
+		if (last === ability || last === undefined) return;
+		this.#unlinkTurn(ability);
+		ability.turn = last.turn + 1;
+		ability.previousTurn = last;
+		last.nextTurn = ability;
+		this.#lastTurn = ability;
+	}
+
+	sleep(): void {
+		this.isSleeping = true;
+		this.isWoken = false;
+		this.#list();
+	}
+
+	/** Called by the function when it takes the ability off its list. */
+	unlisted(ability: Ability): void {
+		this.#unlisted.push(ability);
+	}
+
+	#list(): void {
+		if (this.#unlisted.length === 0) return;
+		for (const ability of this.#unlisted) if (!ability.isRemoved) ability.queue.listSleeper(ability);
+		this.#unlisted.length = 0;
+	}
+
+	#unlinkTurn(ability: Ability): void {
+		const { previousTurn, nextTurn } = ability;
+		if (previousTurn === undefined) this.firstTurn = nextTurn;
+		else previousTurn.nextTurn = nextTurn;
+		if (nextTurn === undefined) this.#lastTurn = previousTurn;
+		else nextTurn.previousTurn = previousTurn;
+		ability.previousTurn = undefined;
+		ability.nextTurn = undefined;
+	}
+}
+
+/** Jobs of one priority, first in first out. */
+class JobList {
+	first: Job | undefined = undefined;
+	last: Job | undefined = undefined;
+	length = 0;
+}
+
+/** One function. */
+export class FunctionQueue {
+	readonly name: string;
+	/** Jobs in all: queued, delayed, running, and held for a commit. */
+	total = 0;
+	running = 0;
+	delayed = 0;
+	/** Jobs that can be grabbed now. */
+	queued = 0;
+	/** Registrations of workers that can do it. */
+	workers = 0;
+	/** Limit of `total` for submits of each priority; 0: none. */
+	readonly maxQueue: [number, number, number] = [0, 0, 0];
+	/** Place in the table's list of functions with queued jobs, by priority; -1: not in it. Kept by jobs.ts. */
+	readonly readyIndex: [number, number, number] = [-1, -1, -1];
+	/** Workers woken on this function's account that have not grabbed yet. Kept by jobs.ts. */
+	wakesPending = 0;
+	readonly #lists = [new JobList(), new JobList(), new JobList()];
+	#firstSleeper: Ability | undefined = undefined;
+	#lastSleeper: Ability | undefined = undefined;
+
+	constructor(name: string) {
+		this.name = name;
+	}
+
+	/** Queued jobs of one priority. */
+	queuedAt(priority: Priority): number {
+		return this.#lists[priority].length;
+	}
+
+	/** The job whose turn it is, left in place. */
+	next(): Job | undefined {
+		return this.#lists[0].first ?? this.#lists[1].first ?? this.#lists[2].first;
+	}
+
+	/** Queues a job; true when its priority had none before. */
+	push(job: Job): boolean {
+		const list = this.#lists[job.priority];
+		job.previous = list.last;
+		if (list.last === undefined) list.first = job;
+		else list.last.next = job;
+		list.last = job;
+		this.queued++;
+		return ++list.length === 1;
+	}
+
+	/** Takes a queued job out; true when its priority has none left. */
+	unlink(job: Job): boolean {
+		const list = this.#lists[job.priority];
+		const { previous, next } = job;
+		if (previous === undefined) list.first = next;
+		else previous.next = next;
+		if (next === undefined) list.last = previous;
+		else next.previous = previous;
+		job.previous = undefined;
+		job.next = undefined;
+		this.queued--;
+		return --list.length === 0;
+	}
+
+	/** The worker that has slept longest and has not been woken; it leaves the list. */
+	nextSleeper(): Worker | undefined {
+		for (let ability = this.#firstSleeper; ability !== undefined; ability = this.#firstSleeper) {
+			this.unlistSleeper(ability);
+			const worker = ability.worker;
+			worker.unlisted(ability);
+			if (worker.isSleeping && !worker.isWoken) return worker;
+		}
+		return undefined;
+	}
+
+	listSleeper(ability: Ability): void {
+		ability.isListed = true;
+		ability.previousSleeper = this.#lastSleeper;
+		if (this.#lastSleeper === undefined) this.#firstSleeper = ability;
+		else this.#lastSleeper.nextSleeper = ability;
+		this.#lastSleeper = ability;
+	}
+
+	unlistSleeper(ability: Ability): void {
+		const { previousSleeper, nextSleeper } = ability;
+		if (previousSleeper === undefined) this.#firstSleeper = nextSleeper;
+		else previousSleeper.nextSleeper = nextSleeper;
+		if (nextSleeper === undefined) this.#lastSleeper = previousSleeper;
+		else nextSleeper.previousSleeper = previousSleeper;
+		ability.previousSleeper = undefined;
+		ability.nextSleeper = undefined;
+		ability.isListed = false;
+	}
+}

@@ -1,0 +1,116 @@
+// A job as the server keeps it, and the client role it is attached to. Data only; jobs.ts moves it through its states.
+
+import { createHash } from "node:crypto";
+import type { Packet } from "../protocol/parser.ts";
+import type { FunctionQueue, Worker } from "./function-queue.ts";
+
+/** HIGH, NORMAL, LOW: an index into per-priority arrays. */
+export type Priority = 0 | 1 | 2;
+export const HIGH = 0;
+export const NORMAL = 1;
+export const LOW = 2;
+
+/** Where a job is; the picture is at the head of jobs.ts. */
+export const JobState = { HELD: 0, DELAYED: 1, QUEUED: 2, RUNNING: 3, GONE: 4 } as const;
+export type JobState = (typeof JobState)[keyof typeof JobState];
+
+/** Where packets for a connection's role go. */
+export interface Receiver {
+	/** Queues one response packet: `text` (latin1) and then `data` are its body. */
+	send(type: number, text: string, data?: Buffer): void;
+	/** Queues a packet of that type with the body of one that came in. */
+	forward(type: number, packet: Packet): void;
+	/** So much is waiting to leave that whoever sends more should stop. */
+	readonly isCongested: boolean;
+	/** Calls back once it is congested no more, or gone. */
+	onceDrained(resume: () => void): void;
+}
+
+/** A connection that waits for jobs. */
+export class Client {
+	readonly receiver: Receiver;
+	/** Asked for WORK_EXCEPTION; others get WORK_FAIL instead. */
+	wantsExceptions = false;
+	/** Jobs it is attached to. */
+	readonly jobs = new Set<Job>();
+
+	constructor(receiver: Receiver) {
+		this.receiver = receiver;
+	}
+}
+
+/** What a submit asks for. */
+export interface NewJob {
+	readonly queue: FunctionQueue;
+	/** The client's name for the job, at most 64 bytes; "" none. */
+	readonly unique: string;
+	/** What the job coalesces by, see uniqueKeyOf(). */
+	readonly uniqueKey: string;
+	readonly workload: Buffer;
+	readonly priority: Priority;
+	readonly isBackground: boolean;
+	/** Not before this time, ms since 1970; 0: now. */
+	readonly timeMs: number;
+	/** SUBMIT_REDUCE_JOB's reducer function. */
+	readonly reducer: string | undefined;
+}
+
+/** One piece of work. */
+export class Job {
+	readonly handle: string;
+	readonly queue: FunctionQueue;
+	readonly unique: string;
+	readonly uniqueKey: string;
+	readonly workload: Buffer;
+	readonly priority: Priority;
+	readonly reducer: string | undefined;
+	/** Kept until it is done, whoever leaves. */
+	isBackground: boolean;
+	/** The store has it, or is about to: it must be deleted there when the job is done. */
+	isStored = false;
+	/** Cancelled while running: it ends with its worker's next word, and the result goes nowhere. */
+	isCancelled = false;
+	state: JobState = JobState.HELD;
+	/** HELD and DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970, 0: now. */
+	timeMs: number;
+	heapIndex = -1;
+	/** Assignments lost so far. */
+	retries = 0;
+	numerator = 0;
+	denominator = 0;
+	clients: Client[] = [];
+	worker: Worker | undefined = undefined;
+	/** Neighbours in the function's queue. */
+	previous: Job | undefined = undefined;
+	next: Job | undefined = undefined;
+	/** The next job with the same unique, in another function. */
+	nextSameUnique: Job | undefined = undefined;
+
+	constructor(handle: string, request: NewJob) {
+		this.handle = handle;
+		this.queue = request.queue;
+		this.unique = request.unique;
+		this.uniqueKey = request.uniqueKey;
+		this.workload = request.workload;
+		this.priority = request.priority;
+		this.reducer = request.reducer;
+		this.isBackground = request.isBackground;
+		this.timeMs = request.timeMs;
+	}
+
+	/** Nobody wants it any more. */
+	get isAbandoned(): boolean {
+		return !this.isBackground && this.clients.length === 0;
+	}
+}
+
+/**
+ * What jobs of one function coalesce by: their unique; for the unique "-" their workload. "" never coalesces, nor does
+ * "-" with an empty workload.
+ */
+export function uniqueKeyOf(unique: string, workload: Buffer): string {
+	if (unique !== "-") return unique;
+	if (workload.length === 0) return "";
+	// No client's unique can hold a NUL, so this cannot meet one.
+	return `\0${createHash("sha256").update(workload).digest("base64")}`;
+}

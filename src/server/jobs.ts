@@ -1,0 +1,418 @@
+// The job table: functions, jobs, uniques, handles, priorities, and which sleeping worker to wake. Pure and synchronous:
+// it knows no socket, no clock (time comes in as an argument) and no store. commands.ts calls it, one packet at a time.
+//
+// Terminology
+//   client, worker   roles of a connection; one connection may have both
+//   function         a name that jobs are submitted to and workers can do; lives until it is dropped
+//   job              one piece of work; named by its handle; `unique` is the client's own name for it
+//   ability          a worker's claim to a function
+//   abandoned        a foreground job whose clients have all left
+//   grab, assign     a worker asks for a job, the server gives it one
+//   lost             an assignment that ended without a result: its worker left, gave the function up or timed out
+//   wake             a NOOP for a sleeping worker
+//
+// A job's way:   HELD (waits for its commit) → QUEUED ⇄ RUNNING → GONE
+//                             DELAYED (epoch) ↗
+//
+// Waking: a function is owed as many wakes as it has queued jobs. `wakesPending` counts workers woken on its account that
+// have not grabbed yet. For every function either wakesPending >= queued, or no capable worker is asleep and unwoken.
+
+import { Delayed } from "./delayed.ts";
+import { type Ability, FunctionQueue, Worker } from "./function-queue.ts";
+import { type Client, Job, JobState, type NewJob, type Priority } from "./job.ts";
+
+/** What the table tells its owner while a call runs. */
+export interface JobEvents {
+	/** Send the worker a NOOP. */
+	wake(worker: Worker): void;
+	/** The job was given up: its last allowed assignment was lost. Its clients are still attached. */
+	exhausted(job: Job): void;
+	/** A running job's time was over; it goes back to its queue. */
+	timedOut(job: Job): void;
+	/** The job left the table for good, done or not. */
+	removed(job: Job): void;
+}
+
+export interface JobTableOptions {
+	/** Handles are `${handlePrefix}:${n}`. */
+	readonly handlePrefix: string;
+	/** A job is failed when this many of its assignments are lost. Infinity: never. */
+	readonly maxLostAssignments: number;
+	/** Sleeping workers woken for each queued job: 0 all of them, N at most N; undefined: as many as needed. */
+	readonly wakeups: number | undefined;
+	/** A woken worker that has not grabbed after this long passes the wake on to the next. */
+	readonly wakeTimeoutMs: number;
+}
+
+/** Shortest CAN_DO_TIMEOUT: shorter ones are raised to it, as in gearmand. */
+const MIN_TIMEOUT_MS = 1000;
+
+export class JobTable {
+	readonly functions = new Map<string, FunctionQueue>();
+	readonly #events: JobEvents;
+	readonly #options: JobTableOptions;
+	readonly #handles = new Map<string, Job>();
+	/** First job of each unique; jobs of other functions with the same unique are chained by `nextSameUnique`. */
+	readonly #uniques = new Map<string, Job>();
+	/** Functions with queued jobs, by priority. */
+	readonly #ready: [FunctionQueue[], FunctionQueue[], FunctionQueue[]] = [[], [], []];
+	readonly #timed = new Delayed<Job>();
+	/** Workers woken since wakes were last looked through, and when that is due again. */
+	#woken: Worker[] = [];
+	#wakesDueMs = Number.POSITIVE_INFINITY;
+	#lastNumber = 0;
+
+	constructor(events: JobEvents, options: JobTableOptions) {
+		this.#events = events;
+		this.#options = options;
+	}
+
+	/** Jobs in the table, in whatever state. */
+	get size(): number {
+		return this.#handles.size;
+	}
+
+	/** All jobs, in order of submission. */
+	jobs(): IterableIterator<Job> {
+		return this.#handles.values();
+	}
+
+	find(handle: string): Job | undefined {
+		return this.#handles.get(handle);
+	}
+
+	/** Any job with this unique, whatever its function. */
+	findUnique(unique: string): Job | undefined {
+		return this.#uniques.get(unique);
+	}
+
+	/** The job that a submit to this function with this key joins. */
+	findCoalescing(functionName: string, uniqueKey: string): Job | undefined {
+		let job = this.#uniques.get(uniqueKey);
+		while (job !== undefined && job.queue.name !== functionName) job = job.nextSameUnique;
+		return job;
+	}
+
+	/** The function of that name, created when it is new. */
+	functionOf(name: string): FunctionQueue {
+		let queue = this.functions.get(name);
+		if (queue === undefined) {
+			queue = new FunctionQueue(name);
+			this.functions.set(name, queue);
+		}
+		return queue;
+	}
+
+	/** True when the function takes no more jobs of this priority. */
+	isFull(queue: FunctionQueue, priority: Priority): boolean {
+		const limit = queue.maxQueue[priority];
+		return limit > 0 && queue.total >= limit;
+	}
+
+	/** A new job, HELD: it has a handle and coalesces, but nobody can grab it before release(). */
+	create(request: NewJob): Job {
+		const job = new Job(`${this.#options.handlePrefix}:${++this.#lastNumber}`, request);
+		job.queue.total++;
+		this.#handles.set(job.handle, job);
+		if (job.uniqueKey !== "") {
+			job.nextSameUnique = this.#uniques.get(job.uniqueKey);
+			this.#uniques.set(job.uniqueKey, job);
+		}
+		return job;
+	}
+
+	/** Lets a HELD job go: into its queue, or to sleep until its time. */
+	release(job: Job, nowMs: number): void {
+		if (job.timeMs > nowMs) {
+			job.state = JobState.DELAYED;
+			job.queue.delayed++;
+			this.#timed.add(job);
+		} else this.#enqueue(job, nowMs);
+	}
+
+	/** The client gets what the job sends from now on; a client that submits twice is attached twice, as in gearmand. */
+	attach(job: Job, client: Client): void {
+		job.clients.push(client);
+		client.jobs.add(job);
+	}
+
+	/** The client leaves: jobs nobody else wants are dropped, running ones go on unwatched. */
+	removeClient(client: Client): void {
+		for (const job of client.jobs) {
+			job.clients = job.clients.filter((other) => other !== client);
+			this.dropIfAbandoned(job);
+		}
+		client.jobs.clear();
+	}
+
+	/** Removes a job that neither runs nor is in the background nor has a client. */
+	dropIfAbandoned(job: Job): void {
+		if (job.isAbandoned && job.state !== JobState.RUNNING) this.remove(job);
+	}
+
+	/** Takes the job out of the table, wherever it is. */
+	remove(job: Job): void {
+		if (job.state === JobState.GONE) return;
+		this.#leaveState(job);
+		job.state = JobState.GONE;
+		job.queue.total--;
+		this.#handles.delete(job.handle);
+		this.#forgetUnique(job);
+		for (const client of job.clients) client.jobs.delete(job);
+		job.clients = [];
+		this.#events.removed(job);
+	}
+
+	/**
+	 * Cancels a job: a waiting one is removed; a running one stays with its worker until that reports, but coalesces
+	 * no more and its result goes nowhere. Returns the clients to tell.
+	 */
+	cancel(job: Job): readonly Client[] {
+		const clients = job.clients;
+		for (const client of clients) client.jobs.delete(job);
+		job.clients = [];
+		job.isBackground = false;
+		if (job.state !== JobState.RUNNING) this.remove(job);
+		else {
+			job.isCancelled = true;
+			this.#forgetUnique(job);
+		}
+		return clients;
+	}
+
+	/** CAN_DO. The last registered function has the first turn; a worker asleep is woken if there is work. */
+	addAbility(worker: Worker, name: string, timeoutMs: number, nowMs: number): void {
+		const queue = this.functionOf(name);
+		worker.addAbility(queue, timeoutMs > 0 ? Math.max(timeoutMs, MIN_TIMEOUT_MS) : 0);
+		if (worker.isSleeping) this.#wakeEnough(queue, nowMs);
+	}
+
+	/** CANT_DO: jobs running under the function are lost. */
+	removeAbility(worker: Worker, name: string, nowMs: number): void {
+		const queue = this.functions.get(name);
+		const ability = queue && worker.abilities.get(queue);
+		if (ability === undefined) return;
+		worker.removeAbility(ability);
+		for (const job of [...worker.jobs]) if (job.queue === ability.queue) this.#lose(job, nowMs);
+		if (worker.wokenFor === ability.queue) this.#passWakeOn(worker, nowMs);
+	}
+
+	/** RESET_ABILITIES, and what happens when the worker leaves. */
+	removeAbilities(worker: Worker, nowMs: number): void {
+		for (const ability of [...worker.abilities.values()]) worker.removeAbility(ability);
+		for (const job of [...worker.jobs]) this.#lose(job, nowMs);
+		this.#passWakeOn(worker, nowMs);
+	}
+
+	/** The worker's connection is gone. */
+	removeWorker(worker: Worker, nowMs: number): void {
+		worker.isSleeping = false;
+		this.removeAbilities(worker, nowMs);
+	}
+
+	/** PRE_SLEEP. True when there is a job for the worker right now: it must not sleep. */
+	sleep(worker: Worker, nowMs: number): boolean {
+		worker.isSleeping = false;
+		this.#passWakeOn(worker, nowMs);
+		if (this.#choose(worker) !== undefined) return true;
+		worker.sleep();
+		return false;
+	}
+
+	/** GRAB_JOB: the next job for this worker, now assigned to it. */
+	grab(worker: Worker, nowMs: number): Job | undefined {
+		worker.isSleeping = false;
+		const ability = this.#choose(worker);
+		const job = ability?.queue.next();
+		if (ability === undefined || job === undefined) {
+			this.#passWakeOn(worker, nowMs);
+			return undefined;
+		}
+		this.#leaveState(job);
+		job.state = JobState.RUNNING;
+		job.worker = worker;
+		job.queue.running++;
+		worker.jobs.add(job);
+		worker.endTurn(ability);
+		if (ability.timeoutMs > 0) {
+			job.timeMs = nowMs + ability.timeoutMs;
+			this.#timed.add(job);
+		}
+		this.#passWakeOn(worker, nowMs);
+		return job;
+	}
+
+	/** When tick() has something to do next, in ms since 1970; Infinity: nothing waits. */
+	nextTickMs(): number {
+		return Math.min(this.#timed.peek()?.timeMs ?? Number.POSITIVE_INFINITY, this.#wakesDueMs);
+	}
+
+	/** Does what is due: epoch jobs are queued, running jobs time out, late wakes are passed on. */
+	tick(nowMs: number): void {
+		for (let job = this.#timed.peek(); job !== undefined && job.timeMs <= nowMs; job = this.#timed.peek()) {
+			if (job.state === JobState.DELAYED) {
+				this.#leaveState(job);
+				this.#enqueue(job, nowMs);
+			} else {
+				this.#events.timedOut(job);
+				this.#lose(job, nowMs);
+			}
+		}
+		if (nowMs >= this.#wakesDueMs) this.#lookThroughWakes(nowMs);
+	}
+
+	/** Drops a function nobody can do and nobody runs. The caller has dealt with its queued jobs. */
+	dropFunction(queue: FunctionQueue): void {
+		this.functions.delete(queue.name);
+	}
+
+	/** An assignment was lost: back to the end of the queue, or given up. */
+	#lose(job: Job, nowMs: number): void {
+		this.#leaveState(job);
+		job.retries++;
+		job.numerator = 0;
+		job.denominator = 0;
+		if (job.isCancelled || job.isAbandoned) this.remove(job);
+		else if (job.retries >= this.#options.maxLostAssignments) {
+			this.#events.exhausted(job);
+			this.remove(job);
+		} else this.#enqueue(job, nowMs);
+	}
+
+	#enqueue(job: Job, nowMs: number): void {
+		const queue = job.queue;
+		const priority = job.priority;
+		job.state = JobState.QUEUED;
+		job.timeMs = 0;
+		if (queue.push(job)) {
+			queue.readyIndex[priority] = this.#ready[priority].length;
+			this.#ready[priority].push(queue);
+		}
+		const wakeups = this.#options.wakeups;
+		if (wakeups === undefined) this.#wakeEnough(queue, nowMs);
+		else this.#wakeMany(queue, wakeups === 0 ? Number.POSITIVE_INFINITY : wakeups, nowMs);
+	}
+
+	/** Takes the job out of whatever its state keeps it in. */
+	#leaveState(job: Job): void {
+		const queue = job.queue;
+		this.#timed.remove(job);
+		switch (job.state) {
+			case JobState.QUEUED:
+				if (queue.unlink(job)) this.#unready(queue, job.priority);
+				break;
+			case JobState.DELAYED:
+				queue.delayed--;
+				break;
+			case JobState.RUNNING:
+				queue.running--;
+				job.worker?.jobs.delete(job);
+				job.worker = undefined;
+				break;
+		}
+		job.state = JobState.HELD;
+	}
+
+	/** The function has no more queued jobs of this priority: the last ready one takes its place in the list. */
+	#unready(queue: FunctionQueue, priority: Priority): void {
+		const ready = this.#ready[priority];
+		const index = queue.readyIndex[priority];
+		const last = ready.pop();
+		if (last !== undefined && last !== queue) {
+			ready[index] = last;
+			last.readyIndex[priority] = index;
+		}
+		queue.readyIndex[priority] = -1;
+	}
+
+	#forgetUnique(job: Job): void {
+		if (job.uniqueKey === "") return;
+		let other = this.#uniques.get(job.uniqueKey);
+		if (other === job) {
+			if (job.nextSameUnique === undefined) this.#uniques.delete(job.uniqueKey);
+			else this.#uniques.set(job.uniqueKey, job.nextSameUnique);
+		} else {
+			while (other !== undefined && other.nextSameUnique !== job) other = other.nextSameUnique;
+			if (other !== undefined) other.nextSameUnique = job.nextSameUnique;
+		}
+		job.nextSameUnique = undefined;
+	}
+
+	/**
+	 * The ability whose job the worker gets next: highest priority first, whatever the function; within a priority the
+	 * function whose turn it is. Looks through the worker's abilities or through the functions with jobs, whichever are
+	 * fewer, so neither 10,000 functions nor a worker with 1,000 abilities costs a scan in the usual case.
+	 */
+	#choose(worker: Worker): Ability | undefined {
+		for (let priority = 0; priority < 3; priority++) {
+			const ready = this.#ready[priority];
+			if (ready.length === 0) continue;
+			if (worker.abilities.size <= ready.length) {
+				for (let ability = worker.firstTurn; ability !== undefined; ability = ability.nextTurn) {
+					if (ability.queue.readyIndex[priority] >= 0) return ability;
+				}
+			} else {
+				let first: Ability | undefined;
+				for (const queue of ready) {
+					const ability = worker.abilities.get(queue);
+					if (ability !== undefined && (first === undefined || ability.turn < first.turn)) first = ability;
+				}
+				if (first !== undefined) return first;
+			}
+		}
+		return undefined;
+	}
+
+	#wakeEnough(queue: FunctionQueue, nowMs: number): void {
+		while (queue.queued > queue.wakesPending) {
+			const worker = queue.nextSleeper();
+			if (worker === undefined) return;
+			this.#wake(worker, queue, nowMs);
+		}
+	}
+
+	#wakeMany(queue: FunctionQueue, count: number, nowMs: number): void {
+		for (let woken = 0; woken < count; woken++) {
+			const worker = queue.nextSleeper();
+			if (worker === undefined) return;
+			this.#wake(worker, queue, nowMs);
+		}
+	}
+
+	#wake(worker: Worker, queue: FunctionQueue, nowMs: number): void {
+		worker.isWoken = true;
+		worker.wokenFor = queue;
+		worker.wokenAtMs = nowMs;
+		queue.wakesPending++;
+		if (!worker.isWakeWatched) {
+			worker.isWakeWatched = true;
+			if (this.#woken.push(worker) === 1) this.#wakesDueMs = nowMs + this.#options.wakeTimeoutMs;
+		}
+		this.#events.wake(worker);
+	}
+
+	/** Passes late wakes on, and forgets the workers that have grabbed. Costs no more than the wakes since last time. */
+	#lookThroughWakes(nowMs: number): void {
+		const woken = this.#woken;
+		this.#woken = [];
+		for (const worker of woken) {
+			worker.isWakeWatched = false;
+			if (worker.wokenFor === undefined) continue;
+			if (worker.wokenAtMs + this.#options.wakeTimeoutMs <= nowMs) this.#passWakeOn(worker, nowMs);
+			else {
+				worker.isWakeWatched = true;
+				this.#woken.push(worker);
+			}
+		}
+		this.#wakesDueMs = this.#woken.length === 0 ? Number.POSITIVE_INFINITY : nowMs + this.#options.wakeTimeoutMs;
+	}
+
+	/** The worker's wake is over (it grabbed, left, or took too long): whoever is still owed one is woken. */
+	#passWakeOn(worker: Worker, nowMs: number): void {
+		const queue = worker.wokenFor;
+		if (queue === undefined) return;
+		worker.wokenFor = undefined;
+		queue.wakesPending--;
+		this.#wakeEnough(queue, nowMs);
+	}
+}

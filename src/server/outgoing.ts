@@ -1,0 +1,163 @@
+// Bytes on their way out to one socket. Packets are encoded straight into a slab; a turn's packets leave in one write.
+// One write is under way at a time, so `pending` is exact and a reader that stopped reading is seen as such.
+// Large workloads are queued as they are, not copied, and written a megabyte at a time.
+
+import type { Socket } from "node:net";
+import type { Packet } from "../protocol/parser.ts";
+import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
+
+const SMALL_SLAB = 2048;
+const LARGE_SLAB = 65_536;
+/** Data from this size on is queued without a copy. */
+const COPY_LIMIT = 16_384;
+const WRITE_LIMIT = 1 << 20;
+const EMPTY = Buffer.alloc(0);
+
+// Slabs are lent from the first packet of a turn until the write is done: an idle connection holds none.
+const smallSlabs: Buffer[] = [];
+const largeSlabs: Buffer[] = [];
+
+function lend(bytes: number): Buffer {
+	if (bytes <= SMALL_SLAB) return smallSlabs.pop() ?? Buffer.allocUnsafeSlow(SMALL_SLAB);
+	if (bytes <= LARGE_SLAB) return largeSlabs.pop() ?? Buffer.allocUnsafeSlow(LARGE_SLAB);
+	return Buffer.allocUnsafeSlow(bytes);
+}
+
+function takeBack(slab: Buffer): void {
+	if (slab.length === SMALL_SLAB) {
+		if (smallSlabs.length < 512) smallSlabs.push(slab);
+	} else if (slab.length === LARGE_SLAB && largeSlabs.length < 32) largeSlabs.push(slab);
+}
+
+export class Outgoing {
+	readonly #socket: Socket;
+	readonly #onWritten: () => void;
+	/** Packets of this turn, `#used` bytes of it. */
+	#slab: Buffer | undefined;
+	#used = 0;
+	/** Full slabs and large data in front of #slab. */
+	#queue: Buffer[] = [];
+	/** Slabs and pieces in the write under way. */
+	#lent: Buffer[] = [];
+	#writing = 0;
+	#queued = 0;
+	readonly #written = () => this.#finishWrite();
+
+	/** `onWritten` is called when a write is done and `pending` has shrunk. */
+	constructor(socket: Socket, onWritten: () => void) {
+		this.#socket = socket;
+		this.#onWritten = onWritten;
+	}
+
+	/** Bytes not yet taken by the kernel. */
+	get pending(): number {
+		return this.#writing + this.#queued + this.#used;
+	}
+
+	/** Appends a packet whose body is `text` (latin1) and then `data`. */
+	packet(type: number, text: string, data: Buffer = EMPTY): void {
+		const copied = data.length < COPY_LIMIT ? data.length : 0;
+		const slab = this.#room(HEADER_BYTES + text.length + copied);
+		writeHeader(slab, this.#used, MAGIC_RESPONSE, type, text.length + data.length);
+		this.#used += HEADER_BYTES;
+		if (text.length > 0) this.#used += slab.write(text, this.#used, "latin1");
+		if (copied > 0) this.#used += data.copy(slab, this.#used);
+		else if (data.length > 0) this.#append(data);
+	}
+
+	/** Appends a packet with the body of one that came in. */
+	forward(type: number, packet: Packet): void {
+		const size = packet.end - packet.start;
+		if (size < COPY_LIMIT) {
+			const slab = this.#room(HEADER_BYTES + size);
+			writeHeader(slab, this.#used, MAGIC_RESPONSE, type, size);
+			this.#used += HEADER_BYTES;
+			this.#used += packet.bytes.copy(slab, this.#used, packet.start, packet.end);
+		} else this.packet(type, "", packet.keepBody());
+	}
+
+	/** Appends bytes as they are (an admin reply). */
+	raw(bytes: Buffer): void {
+		if (bytes.length < COPY_LIMIT) {
+			const slab = this.#room(bytes.length);
+			this.#used += bytes.copy(slab, this.#used);
+		} else this.#append(bytes);
+	}
+
+	/** Hands what has gathered to the socket, unless a write is under way; its end flushes again. */
+	flush(): void {
+		if (this.#writing > 0) return;
+		const slab = this.#slab;
+		if (this.#queue.length === 0) {
+			if (slab === undefined) return;
+			this.#slab = undefined;
+			this.#writing = this.#used;
+			this.#used = 0;
+			this.#lent.push(slab);
+			this.#socket.write(slab.subarray(0, this.#writing), this.#written);
+		} else this.#flushQueue();
+	}
+
+	#flushQueue(): void {
+		this.#closeSlab();
+		const socket = this.#socket;
+		socket.cork();
+		while (this.#writing < WRITE_LIMIT && this.#queue.length > 0) {
+			let piece = this.#queue[0];
+			const room = WRITE_LIMIT - this.#writing;
+			if (piece.length > room) {
+				this.#queue[0] = piece.subarray(room);
+				piece = piece.subarray(0, room);
+			} else this.#queue.shift();
+			this.#writing += piece.length;
+			this.#queued -= piece.length;
+			const isLast = this.#writing === WRITE_LIMIT || this.#queue.length === 0;
+			if (isLast) socket.write(piece, this.#written);
+			else socket.write(piece);
+		}
+		socket.uncork();
+	}
+
+	#finishWrite(): void {
+		for (const slab of this.#lent) takeBack(slab);
+		this.#lent.length = 0;
+		this.#writing = 0;
+		this.flush();
+		this.#onWritten();
+	}
+
+	/** A slab with room for `bytes` more. */
+	#room(bytes: number): Buffer {
+		let slab = this.#slab;
+		if (slab === undefined) slab = lend(bytes);
+		else if (this.#used + bytes > slab.length) {
+			if (slab.length === SMALL_SLAB && this.#used + bytes <= LARGE_SLAB) {
+				const larger = lend(LARGE_SLAB);
+				slab.copy(larger, 0, 0, this.#used);
+				takeBack(slab);
+				slab = larger;
+			} else {
+				this.#closeSlab();
+				slab = lend(bytes);
+			}
+		}
+		this.#slab = slab;
+		return slab;
+	}
+
+	/** Queues data that is not copied, behind what the slab holds. */
+	#append(data: Buffer): void {
+		this.#closeSlab();
+		this.#queue.push(data);
+		this.#queued += data.length;
+	}
+
+	/** What the slab holds joins the queue; such a slab is left to the garbage collector, not lent again. */
+	#closeSlab(): void {
+		if (this.#slab === undefined) return;
+		if (this.#used > 0) this.#queue.push(this.#slab.subarray(0, this.#used));
+		this.#queued += this.#used;
+		this.#used = 0;
+		this.#slab = undefined;
+	}
+}

@@ -1,0 +1,282 @@
+// One inbound connection: its parser, its outgoing bytes, its roles. A byte's journey through the server:
+//
+//   socket data
+//   1  peer.ts      receive(bytes)            → parser.write(bytes)
+//   2  parser.ts    a whole frame?            → onPacket(packet)      arguments are views, nothing copied
+//   3  commands.ts  run(server, peer, packet)   switch (packet.type)
+//   4  jobs.ts      create(…), release(…)       queue it, pick the sleeping workers to wake
+//      (journal.ts  a background job: the reply waits for this turn's commit)
+//   5  peer.ts      send(…)                     encoded into the outgoing slab
+//   end of turn     flush(): one write a peer
+//
+// Nobody makes us buffer without a limit: a peer that does not read its replies is not read from, one whose replies do
+// not move for STALL_MS is dropped, and a worker waits for clients that cannot take its data fast enough.
+
+import type { Socket } from "node:net";
+import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
+import { Type } from "../protocol/commands.ts";
+import { encodeResponse } from "../protocol/packet.ts";
+import { type Packet, Parser, type Receiver as PacketReceiver } from "../protocol/parser.ts";
+import { run } from "./commands.ts";
+import { Worker } from "./function-queue.ts";
+import { Client, type Job, JobState, type Receiver } from "./job.ts";
+import type { Waiter } from "./journal.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { Server } from "./server.ts";
+import { runLine } from "./text-commands.ts";
+
+/** A peer with more than this on its way out is not read from. */
+const HIGH_WATER = 1 << 20;
+/** A worker is not read from while a client it sends to has more than this on its way out. */
+const CONGESTED = 1 << 24;
+/** A peer above HIGH_WATER that takes nothing for this long is dropped. */
+export const STALL_MS = 30_000;
+
+export class Peer implements PacketReceiver, Receiver, Waiter {
+	/** Stands in for the descriptor in the admin command `workers`. */
+	readonly id: number;
+	readonly server: Server;
+	/** As `workers` shows it, e.g. 127.0.0.1; "-" for what has no address. */
+	readonly address: string;
+	/** Address and port, for the log. */
+	readonly name: string;
+	/** SET_CLIENT_ID. */
+	clientId = "-";
+	/** The roles, once the peer has taken them. */
+	client: Client | undefined;
+	worker: Worker | undefined;
+	/** OPTION_REQ exceptions, or the server's --exceptions. */
+	wantsExceptions: boolean;
+	/** When bytes last moved out, while above HIGH_WATER. */
+	movedAtMs = 0;
+	/** In the server's list of peers to flush. */
+	isDirty = false;
+	isClosed = false;
+	readonly #socket: Socket;
+	readonly #parser: Parser;
+	readonly #outgoing: Outgoing;
+	/** Reasons not to read: its own replies do not leave, or its clients are congested. */
+	#pauses = 0;
+	#isBlocked = false;
+	#onDrained: (() => void)[] = [];
+	/** Replies held in order behind submits that wait for their commit; `undefined` stands for such a submit. */
+	#held: (Buffer | undefined)[] = [];
+	#firstHeld = 0;
+	#isEnded = false;
+
+	constructor(server: Server, socket: Socket, id: number) {
+		this.id = id;
+		this.server = server;
+		this.#socket = socket;
+		this.address = socket.remoteAddress ?? "-";
+		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
+		this.wantsExceptions = server.options.exceptions;
+		this.#parser = new Parser(this, server.options.maxPacketBytes);
+		this.#outgoing = new Outgoing(socket, () => this.#onWritten());
+		socket.on("data", (bytes: Buffer) => this.receive(bytes));
+		socket.on("end", () => this.#end());
+		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`));
+		socket.on("close", () => this.#leave());
+	}
+
+	receive(bytes: Buffer): void {
+		this.#parser.write(bytes);
+	}
+
+	onPacket(packet: Packet): void {
+		run(this.server, this, packet);
+	}
+
+	onLine(line: string): void {
+		this.raw(runLine(this.server, this, line));
+	}
+
+	onOversized(type: number, size: number): void {
+		const limit = this.server.options.maxPacketBytes;
+		this.error("ARGUMENT_TOO_LARGE", `Packet of ${size} bytes is over the limit of ${limit}`);
+		this.server.log.warning(`${this.name} sent packet ${type} of ${size} bytes, over the limit of ${limit}: skipped`);
+	}
+
+	onGarbage(reason: string): void {
+		this.server.log.warning(`${this.name} ${reason}, closing`);
+		this.#end();
+	}
+
+	/** Takes the client role. */
+	asClient(): Client {
+		this.client ??= new Client(this);
+		this.client.wantsExceptions = this.wantsExceptions;
+		return this.client;
+	}
+
+	/** Takes the worker role. */
+	asWorker(): Worker {
+		this.worker ??= new Worker(this);
+		return this.worker;
+	}
+
+	send(type: number, text: string, data?: Buffer): void {
+		if (this.#held.length > 0) this.#held.push(encodeResponse(type, text, data));
+		else {
+			this.#outgoing.packet(type, text, data);
+			this.#sent();
+		}
+	}
+
+	forward(type: number, packet: Packet): void {
+		if (this.#held.length > 0) this.#held.push(encodeResponse(type, "", packet.keepBody()));
+		else {
+			this.#outgoing.forward(type, packet);
+			this.#sent();
+		}
+	}
+
+	/** Text as it is (latin1): an admin reply, in one piece. */
+	raw(text: string): void {
+		const bytes = Buffer.from(text, "latin1");
+		if (this.#held.length > 0) this.#held.push(bytes);
+		else {
+			this.#outgoing.raw(bytes);
+			this.#sent();
+		}
+	}
+
+	/** An ERROR packet. */
+	error(code: ServerErrorCode, text: string = SERVER_ERRORS[code]): void {
+		this.server.log.warning(`${this.name} GEARMAN_${code}:${text}`);
+		this.send(Type.ERROR, `${code}\0${text}`);
+	}
+
+	/** The answer to a submit waits for the journal; all later answers wait behind it. */
+	awaitCommit(): void {
+		this.#held.push(undefined);
+	}
+
+	committed(job: Job): void {
+		if (job.state === JobState.HELD) this.server.jobs.release(job, this.server.nowMs());
+		this.#answerHeld(Type.JOB_CREATED, job.handle);
+	}
+
+	refused(job: Job, error: unknown): void {
+		this.server.log.error(`${job.handle} could not be stored: ${error instanceof Error ? error.message : error}`);
+		job.isBackground = false;
+		job.isStored = false;
+		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
+		else this.server.jobs.dropIfAbandoned(job);
+		this.#answerHeld(Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
+	}
+
+	get isCongested(): boolean {
+		return this.#outgoing.pending > CONGESTED;
+	}
+
+	onceDrained(resume: () => void): void {
+		this.#onDrained.push(resume);
+	}
+
+	/** Stops reading until resume() was called as often. */
+	pause(): void {
+		if (this.#pauses++ > 0) return;
+		this.#parser.pause();
+		this.#socket.pause();
+	}
+
+	resume(): void {
+		if (--this.#pauses > 0 || this.isClosed) return;
+		this.#socket.resume();
+		this.#parser.resume();
+	}
+
+	/** End of turn: what has gathered leaves in one write. */
+	flush(): void {
+		this.isDirty = false;
+		if (this.isClosed) return;
+		this.#outgoing.flush();
+		if (this.#isEnded && this.#held.length === 0) this.#socket.end();
+	}
+
+	/** Ends the connection at once; what it was to get is lost. */
+	destroy(): void {
+		this.#socket.destroy();
+	}
+
+	/** Ends the connection once what it is owed has left, or after `lingerMs`. Resolves when it is closed. */
+	async close(lingerMs: number): Promise<void> {
+		if (this.isClosed) return;
+		const closed = new Promise((resolve) => this.#socket.once("close", resolve));
+		const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
+		this.#isEnded = true;
+		this.#parser.close();
+		this.flush();
+		this.#socket.destroySoon();
+		await closed;
+		clearTimeout(timer);
+	}
+
+	/** Bytes on their way out. */
+	get pendingBytes(): number {
+		return this.#outgoing.pending;
+	}
+
+	#sent(): void {
+		if (!this.isDirty) this.server.flushLater(this);
+		if (!this.#isBlocked && this.#outgoing.pending > HIGH_WATER) {
+			this.#isBlocked = true;
+			this.movedAtMs = this.server.nowMs();
+			this.server.blocked.add(this);
+			this.pause();
+		}
+	}
+
+	/** Sends the answer of the submit that waited longest, and what was held behind it. */
+	#answerHeld(type: number, text: string): void {
+		this.#outgoing.packet(type, text);
+		const held = this.#held;
+		let next = this.#firstHeld + 1;
+		for (let bytes = held[next]; bytes !== undefined; bytes = held[++next]) this.#outgoing.raw(bytes);
+		if (next < held.length) this.#firstHeld = next;
+		else {
+			this.#held = [];
+			this.#firstHeld = 0;
+		}
+		this.#sent();
+	}
+
+	#onWritten(): void {
+		if (this.#outgoing.pending <= CONGESTED && this.#onDrained.length > 0) this.#release();
+		if (!this.#isBlocked) return;
+		this.movedAtMs = this.server.nowMs();
+		if (this.#outgoing.pending > HIGH_WATER / 2) return;
+		this.#isBlocked = false;
+		this.server.blocked.delete(this);
+		this.resume();
+	}
+
+	/** The other side sends no more, or sent garbage: it gets what it is owed, then the connection ends. */
+	#end(): void {
+		this.#isEnded = true;
+		this.#leaveRoles();
+		if (!this.isDirty) this.server.flushLater(this);
+	}
+
+	#leave(): void {
+		if (this.isClosed) return;
+		this.isClosed = true;
+		this.#parser.close();
+		this.#leaveRoles();
+		this.#release();
+		this.server.blocked.delete(this);
+		this.server.removePeer(this);
+	}
+
+	#leaveRoles(): void {
+		if (this.worker !== undefined) this.server.jobs.removeWorker(this.worker, this.server.nowMs());
+		if (this.client !== undefined) this.server.jobs.removeClient(this.client);
+	}
+
+	#release(): void {
+		const waiting = this.#onDrained;
+		this.#onDrained = [];
+		for (const resume of waiting) resume();
+	}
+}

@@ -1,0 +1,274 @@
+// The job server: open the store, replay it, listen, serve, drain, close. Owns what all peers share (job table, journal,
+// log) and the only timer. cli/server.ts runs one a process; tests and users of the library run as many as they like.
+
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import type { AddressInfo, Socket } from "node:net";
+import { GearmanError } from "../errors.ts";
+import { Log } from "../log.ts";
+import { Type } from "../protocol/commands.ts";
+import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
+import type { Job } from "./job.ts";
+import { type JobEvents, JobTable } from "./jobs.ts";
+import { Journal } from "./journal.ts";
+import { Peer, STALL_MS } from "./peer.ts";
+import { loadProtocol, type Protocol } from "./protocols/index.ts";
+import { loadStore, type Store } from "./stores/index.ts";
+
+export interface ServerOptions {
+	/** Addresses or host names; none: all addresses. */
+	readonly listen?: readonly string[];
+	/** 0: any free port. Default 4730. */
+	readonly port?: number;
+	/** Connections the kernel may hold for us to accept. */
+	readonly backlog?: number;
+	/** Connections at once; more are closed as they come. */
+	readonly maxConnections?: number;
+	/** -1: the system's. Default 60. */
+	readonly keepaliveIdleSeconds?: number;
+	readonly keepaliveIntervalSeconds?: number;
+	readonly keepaliveCount?: number;
+	/** TLS on the Gearman port. */
+	readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly caFile?: string };
+	/** Job handles are `${handlePrefix}:${n}`; at most 50 characters. Default H:<host name>. */
+	readonly handlePrefix?: string;
+	/** A job is failed when its Nth assignment is lost; -1: never; 0 is as 1. Default -1. */
+	readonly jobRetries?: number;
+	/** Sleeping workers woken a job; 0: all of them; default: as many as there are jobs. */
+	readonly workerWakeup?: number;
+	/** Send WORK_EXCEPTION to all clients, asked for or not. */
+	readonly exceptions?: boolean;
+	/** Largest packet body in bytes. Default 256 MiB. */
+	readonly maxPacketBytes?: number;
+	/** Allow the admin command `shutdown`. */
+	readonly allowShutdown?: boolean;
+	/** Where background jobs are kept. Default "builtin": in memory. */
+	readonly queueType?: string;
+	/** A store of your own, in place of queueType. */
+	readonly store?: Store;
+	/** What `version` answers. Default: this package's. */
+	readonly version?: string;
+	readonly log?: Log;
+}
+
+const DEFAULTS = {
+	listen: [],
+	port: 4730,
+	backlog: 511,
+	keepaliveIdleSeconds: 60,
+	keepaliveIntervalSeconds: -1,
+	keepaliveCount: -1,
+	jobRetries: -1,
+	exceptions: false,
+	maxPacketBytes: MAX_PACKET_BYTES,
+	allowShutdown: false,
+	queueType: "builtin",
+} as const satisfies ServerOptions;
+
+type Settings = Omit<ServerOptions, "log"> &
+	Required<Pick<ServerOptions, keyof typeof DEFAULTS>> & { readonly handlePrefix: string; readonly version: string };
+
+/** A handle has to fit C clients' 63 characters, its number included. */
+const MAX_PREFIX = 50;
+/** A woken worker that has not grabbed after this long passes the wake on. */
+const WAKE_TIMEOUT_MS = 200;
+/** How long replies may take to leave when the server stops. */
+const LINGER_MS = 1000;
+const MAX_TIMER_MS = 0x7fffffff;
+
+export class Server implements JobEvents {
+	readonly options: Settings;
+	readonly log: Log;
+	readonly jobs: JobTable;
+	readonly peers = new Set<Peer>();
+	/** Peers that do not take their replies. */
+	readonly blocked = new Set<Peer>();
+	/** Takes no new jobs; stops when the last one is done. */
+	isDraining = false;
+	/** Settles when the server has stopped, for whatever reason. */
+	readonly stopped: Promise<void>;
+	#setStopped: () => void = () => {};
+	#journal: Journal | undefined;
+	#store: Store | undefined;
+	#protocols: Protocol[] = [];
+	#addresses: AddressInfo[] = [];
+	#dirty: Peer[] = [];
+	#isTurnScheduled = false;
+	#timer: NodeJS.Timeout | undefined;
+	#timerMs = Number.POSITIVE_INFINITY;
+	#lastPeerId = 0;
+	#isStopping = false;
+
+	constructor(options: ServerOptions = {}) {
+		const { log = new Log(), ...given } = options;
+		const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+		const handlePrefix = `H:${hostname()}`.slice(0, MAX_PREFIX);
+		this.options = { ...DEFAULTS, handlePrefix, version: packageVersion(), ...defined };
+		if (this.options.handlePrefix.length > MAX_PREFIX) {
+			throw new GearmanError("BAD_ARGUMENT", `job-handle-prefix is over ${MAX_PREFIX} characters`);
+		}
+		this.log = log;
+		const retries = this.options.jobRetries;
+		this.jobs = new JobTable(this, {
+			handlePrefix: this.options.handlePrefix,
+			maxLostAssignments: retries < 0 ? Number.POSITIVE_INFINITY : Math.max(1, retries),
+			wakeups: this.options.workerWakeup,
+			wakeTimeoutMs: WAKE_TIMEOUT_MS,
+		});
+		this.stopped = new Promise((resolve) => {
+			this.#setStopped = resolve;
+		});
+	}
+
+	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
+	async start(): Promise<void> {
+		const store = this.options.store ?? (await loadStore(this.options.queueType));
+		if (store === undefined) {
+			throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${this.options.queueType}`);
+		}
+		await store.open();
+		this.#store = store;
+		this.#journal = new Journal(store, () => this.#scheduleTurn());
+		try {
+			const gear = await loadProtocol("gear");
+			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
+			this.#addresses = await gear.listen(this);
+			this.#protocols.push(gear);
+		} catch (error) {
+			await store.close();
+			throw error;
+		}
+	}
+
+	/** The port of the Gearman protocol, once started. */
+	get port(): number {
+		return this.#addresses[0]?.port ?? 0;
+	}
+
+	/** The addresses of the Gearman protocol, once started. */
+	get addresses(): readonly AddressInfo[] {
+		return this.#addresses;
+	}
+
+	get journal(): Journal {
+		if (this.#journal === undefined) throw new Error("the server has not been started");
+		return this.#journal;
+	}
+
+	/** The clock: ms since 1970. */
+	nowMs(): number {
+		return Date.now();
+	}
+
+	/** "quick": stops at once, foreground jobs are lost. "graceful": no new connections or jobs, then as the last ends. */
+	requestStop(how: "quick" | "graceful"): void {
+		if (how === "graceful" && !this.isDraining) {
+			this.log.info("Graceful shutdown: waiting for jobs to finish");
+			this.isDraining = true;
+			for (const protocol of this.#protocols) protocol.close();
+		}
+		if (how === "quick" || this.jobs.size === 0) void this.stop();
+	}
+
+	/** Stops at once; resolves when all is closed. */
+	async stop(): Promise<void> {
+		if (this.#isStopping) return this.stopped;
+		this.#isStopping = true;
+		for (const protocol of this.#protocols) await protocol.close();
+		await this.#journal?.drain();
+		this.#endTurn();
+		clearTimeout(this.#timer);
+		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
+		const closed = [...this.peers].map((peer) => peer.close(LINGER_MS));
+		await Promise.all(closed);
+		await this.#store?.close();
+		this.log.info("Shutdown complete");
+		this.log.flush();
+		this.#setStopped();
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.stop();
+	}
+
+	/** A protocol has accepted a connection. */
+	addPeer(socket: Socket): void {
+		const peer = new Peer(this, socket, ++this.#lastPeerId);
+		this.peers.add(peer);
+		this.log.info(`Accepted connection from ${peer.name}`);
+	}
+
+	/** The peer's connection is closed. */
+	removePeer(peer: Peer): void {
+		this.peers.delete(peer);
+		this.log.info(`Disconnected ${peer.name}`);
+	}
+
+	/** The peer has something to send at the end of this turn. */
+	flushLater(peer: Peer): void {
+		peer.isDirty = true;
+		this.#dirty.push(peer);
+		this.#scheduleTurn();
+	}
+
+	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
+		worker.receiver.send(Type.NOOP, "");
+	}
+
+	exhausted(job: Job): void {
+		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`);
+		for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, job.handle);
+	}
+
+	timedOut(job: Job): void {
+		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
+	}
+
+	removed(job: Job): void {
+		if (job.isStored) this.journal.remove(job);
+		if (this.isDraining && this.jobs.size === 0) void this.stop();
+	}
+
+	#scheduleTurn(): void {
+		if (this.#isTurnScheduled) return;
+		this.#isTurnScheduled = true;
+		// After all sockets that were readable in this turn of the event loop.
+		setImmediate(() => this.#endTurn());
+	}
+
+	#endTurn(): void {
+		this.#isTurnScheduled = false;
+		this.#journal?.flush();
+		const dirty = this.#dirty;
+		this.#dirty = [];
+		for (const peer of dirty) peer.flush();
+		this.#arm();
+	}
+
+	/** Sets the timer to whatever comes first. */
+	#arm(): void {
+		let atMs = this.jobs.nextTickMs();
+		if (this.blocked.size > 0) atMs = Math.min(atMs, this.nowMs() + 1000);
+		if (atMs >= this.#timerMs) return;
+		clearTimeout(this.#timer);
+		this.#timerMs = atMs;
+		this.#timer = setTimeout(() => this.#tick(), Math.min(MAX_TIMER_MS, Math.max(1, atMs - this.nowMs())));
+	}
+
+	#tick(): void {
+		this.#timerMs = Number.POSITIVE_INFINITY;
+		const nowMs = this.nowMs();
+		this.jobs.tick(nowMs);
+		for (const peer of this.blocked) {
+			if (nowMs - peer.movedAtMs < STALL_MS) continue;
+			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`);
+			peer.destroy();
+		}
+		this.#arm();
+	}
+}
+
+function packageVersion(): string {
+	const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+	return (JSON.parse(text) as { version: string }).version;
+}

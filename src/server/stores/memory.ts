@@ -1,0 +1,13 @@
+// Keeps nothing: what is queued lives in the job table, and ends with the process.
+
+import type { Change, Store, StoredJob } from "./index.ts";
+
+export class MemoryStore implements Store {
+	async open(): Promise<void> {}
+
+	async *replay(): AsyncGenerator<StoredJob> {}
+
+	write(_changes: readonly Change[]): void {}
+
+	async close(): Promise<void> {}
+}

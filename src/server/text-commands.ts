@@ -1,0 +1,162 @@
+// The admin protocol: a text line in, the text of the reply out, with gearmand's exact words and line ends (which differ
+// by command). Replies are latin1 strings of bytes, as names are.
+
+import { Type } from "../protocol/commands.ts";
+import { words } from "../protocol/text.ts";
+import type { FunctionQueue } from "./function-queue.ts";
+import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
+import type { Peer } from "./peer.ts";
+import type { Server } from "./server.ts";
+
+interface TextCommand {
+	/** Lower case; one or two words. */
+	readonly name: string;
+	/** Runs with the words behind the name. */
+	run(server: Server, args: readonly string[], peer: Peer): string;
+}
+
+const OK = "OK\r\n";
+
+const commands: readonly TextCommand[] = [
+	{ name: "status", run: (server) => listing(functions(server), statusLine) },
+	{ name: "prioritystatus", run: (server) => listing(functions(server), priorityStatusLine) },
+	{ name: "workers", run: (server) => listing(server.peers, workersLine) },
+	{ name: "show jobs", run: showJobs },
+	{ name: "show unique jobs", run: (server) => listing(server.jobs.jobs(), (job) => printable(job.unique)) },
+	{ name: "cancel job", run: cancelJob },
+	{ name: "create function", run: createFunction },
+	{ name: "drop function", run: dropFunction },
+	{ name: "maxqueue", run: maxQueue },
+	{ name: "getpid", run: () => `OK ${process.pid}\n` },
+	{ name: "verbose", run: (server) => `OK ${server.log.level}\n` },
+	{ name: "version", run: (server) => `OK ${server.options.version}\n` },
+	{ name: "shutdown", run: shutdown },
+];
+
+/** What a line whose first word is known, but not the rest, is answered. */
+const misuses: Record<string, (args: readonly string[]) => string> = {
+	show: (args) => (args.length === 0 ? unknownCommand("show") : "ERR UNKNOWN_SHOW_ARGUMENTS\r\n"),
+	cancel: (args) => (args.length < 2 ? unknownCommand("cancel") : "ERR UNKNOWN_ERROR\r\n"),
+	create: () => incomplete("create"),
+	drop: () => incomplete("drop"),
+};
+
+/** Answers one line; command words in any case, blanks in front and extra words do no harm. */
+export function runLine(server: Server, peer: Peer, line: string): string {
+	const [first = "", ...rest] = words(line);
+	server.log.debug(`${peer.name} ${printable(line)}`);
+	const lower = [first, ...rest].map((word) => word.toLowerCase());
+	for (const command of commands) {
+		const length = command.name.split(" ").length;
+		if (lower.slice(0, length).join(" ") === command.name) return command.run(server, rest.slice(length - 1), peer);
+	}
+	return misuses[lower[0]]?.(rest) ?? unknownCommand(first);
+}
+
+function unknownCommand(word: string): string {
+	return `ERR UNKNOWN_COMMAND Unknown+server+command${printable(word)}\r\n`;
+}
+
+function incomplete(command: string): string {
+	return `ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+${command}\r\n`;
+}
+
+function listing<T>(rows: Iterable<T>, toLine: (row: T) => string): string {
+	let text = "";
+	for (const row of rows) text += `${toLine(row)}\n`;
+	return `${text}.\n`;
+}
+
+function functions(server: Server): Iterable<FunctionQueue> {
+	return server.jobs.functions.values();
+}
+
+function statusLine(queue: FunctionQueue): string {
+	return `${printable(queue.name)}\t${queue.total}\t${queue.running}\t${queue.workers}`;
+}
+
+function priorityStatusLine(queue: FunctionQueue): string {
+	// Epoch jobs wait at normal priority, and are counted there before they are due.
+	const normal = queue.queuedAt(NORMAL) + queue.delayed;
+	return `${printable(queue.name)}\t${queue.queuedAt(0)}\t${normal}\t${queue.queuedAt(LOW)}\t${queue.workers}`;
+}
+
+/** `FD IP ID :` and the functions, the last registered first. */
+function workersLine(peer: Peer): string {
+	let line = `${peer.id} ${peer.address} ${printable(peer.clientId)} :`;
+	for (const { queue, registrations } of [...(peer.worker?.abilities.values() ?? [])].reverse()) {
+		line += ` ${printable(queue.name)}`.repeat(registrations);
+	}
+	return line;
+}
+
+function showJobs(server: Server): string {
+	return listing(server.jobs.jobs(), (job) => {
+		const isIgnored = job.isCancelled || job.isAbandoned;
+		return `${job.handle}\t${job.retries}\t${isIgnored ? 1 : 0}\t${job.isBackground ? 1 : 0}`;
+	});
+}
+
+function cancelJob(server: Server, [handle]: readonly string[]): string {
+	if (handle === undefined) return unknownCommand("cancel");
+	const job = server.jobs.find(handle);
+	if (job === undefined || job.isCancelled) return "ERR UNKNOWN_JOB\r\n";
+	for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, handle);
+	return OK;
+}
+
+function createFunction(server: Server, [name]: readonly string[]): string {
+	if (name === undefined) return incomplete("create");
+	server.jobs.functionOf(name);
+	return OK;
+}
+
+/** Jobs still queued for the function are cancelled: nobody could ever get them otherwise. */
+function dropFunction(server: Server, [name]: readonly string[]): string {
+	if (name === undefined) return incomplete("drop");
+	const queue = server.jobs.functions.get(name) ?? findIgnoringCase(server, name);
+	if (queue === undefined) return "ERR function not found\r\n";
+	if (queue.workers > 0 || queue.running > 0) {
+		return "ERR there are still connected workers or executing clients\r\n";
+	}
+	if (queue.total > 0) {
+		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
+		for (const job of [...server.jobs.jobs()]) {
+			if (job.queue !== queue || job.state === JobState.RUNNING) continue;
+			for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		}
+	}
+	server.jobs.dropFunction(queue);
+	return OK;
+}
+
+function findIgnoringCase(server: Server, name: string): FunctionQueue | undefined {
+	const lower = name.toLowerCase();
+	for (const queue of functions(server)) if (queue.name.toLowerCase() === lower) return queue;
+	return undefined;
+}
+
+/** `maxqueue F` no limit, `maxqueue F n` one for all, `maxqueue F h n l` one a priority; 0 and less: none. */
+function maxQueue(server: Server, [name, ...limits]: readonly string[]): string {
+	if (name === undefined) return incomplete("maxqueue");
+	const queue = server.jobs.functionOf(name);
+	for (const priority of [0, 1, 2] as Priority[]) {
+		const limit = limits.length === 1 ? limits[0] : limits[priority];
+		queue.maxQueue[priority] = Math.max(0, Number.parseInt(limit ?? "0", 10) || 0);
+	}
+	return OK;
+}
+
+function shutdown(server: Server, [how]: readonly string[]): string {
+	if (!server.options.allowShutdown) return unknownCommand("shutdown");
+	if (how !== undefined && how.toLowerCase() !== "graceful") return incomplete("shutdown");
+	// After this turn, so that the reply is on its way first.
+	setImmediate(() => server.requestStop(how === undefined ? "quick" : "graceful"));
+	return OK;
+}
+
+/** A name from the wire, in one line whatever bytes it holds. */
+function printable(name: string): string {
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what would break the listing
+	return name.replace(/[\0-\x1f\x7f]/g, "?");
+}
