@@ -1,0 +1,189 @@
+import test from "ava";
+import fc from "fast-check";
+import { fieldCount, nameOf, Type } from "../../dist/protocol/commands.js";
+import { encode, encodeRequest, MAGIC_REQUEST, MAGIC_RESPONSE } from "../../dist/protocol/packet.js";
+import { MAX_LINE_BYTES, Parser } from "../../dist/protocol/parser.js";
+
+const TYPES = Object.values(Type);
+
+/** What a parser calls back for these chunks, as plain values. */
+function parse(chunks, maxPacketBytes) {
+	const seen = [];
+	const parser = new Parser(
+		{
+			onPacket(packet) {
+				const fields = packet.isComplete
+					? Array.from({ length: packet.count }, (_, i) => packet.text(i))
+					: "incomplete";
+				seen.push([packet.isRequest ? "REQ" : "RES", nameOf(packet.type) ?? packet.type, fields]);
+			},
+			onLine: (line) => seen.push(line),
+			onOversized: (type, size) => seen.push(["oversized", type, size]),
+			onGarbage: (reason) => seen.push(["garbage", reason]),
+		},
+		maxPacketBytes,
+	);
+	for (const chunk of chunks) {
+		// The parser may keep nothing of a chunk: it is overwritten once write() has returned.
+		const copy = Buffer.from(chunk);
+		parser.write(copy);
+		copy.fill(0xee);
+	}
+	return { seen, parser };
+}
+
+/** The bytes in pieces that end at the given places. */
+function cut(bytes, places) {
+	const ends = [...places.map((place) => place % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+	return ends.map((end, i) => bytes.subarray(i === 0 ? 0 : ends[i - 1], end));
+}
+
+const latin1 = (options) => fc.uint8Array(options).map((bytes) => Buffer.from(bytes).toString("latin1"));
+const argument = latin1({ maxLength: 20 }).map((text) => text.replaceAll("\0", "-"));
+const packet = fc.constantFrom(...TYPES).chain((type) =>
+	fc.record({
+		isRequest: fc.boolean(),
+		name: fc.constant(nameOf(type)),
+		fields: fc.tuple(
+			...Array.from({ length: fieldCount(type) }, (_, i) =>
+				i === fieldCount(type) - 1 ? latin1({ maxLength: 300 }) : argument,
+			),
+		),
+	}),
+);
+const line = argument.map((text) => `a${text.replace(/[\r\n]/g, "-")}`);
+
+function bytesOf(item) {
+	if (typeof item === "string") return Buffer.from(`${item}\r\n`, "latin1");
+	return encode(item.isRequest ? MAGIC_REQUEST : MAGIC_RESPONSE, item.name, item.fields);
+}
+
+function expected(item) {
+	return typeof item === "string" ? item : [item.isRequest ? "REQ" : "RES", item.name, item.fields];
+}
+
+test("packets and lines cut anywhere come out as they went in", (t) => {
+	const property = fc.property(
+		fc.array(fc.oneof(packet, line), { maxLength: 12 }),
+		fc.array(fc.nat(5000), { maxLength: 12 }),
+		(items, places) => {
+			const bytes = Buffer.concat(items.map(bytesOf));
+			t.deepEqual(parse(cut(bytes, places)).seen, items.map(expected));
+		},
+	);
+	fc.assert(property, { numRuns: 300 });
+	t.pass();
+});
+
+test("a byte at a time gives the same packets", (t) => {
+	const bytes = Buffer.concat([
+		encodeRequest("SUBMIT_JOB", ["resize", "u", "\0\0data\0"]),
+		Buffer.from("status\n"),
+		encodeRequest("GRAB_JOB"),
+		encodeRequest("ECHO_REQ", [""]),
+	]);
+	const { seen } = parse(Array.from(bytes, (byte) => Buffer.of(byte)));
+	t.deepEqual(seen, [
+		["REQ", "SUBMIT_JOB", ["resize", "u", "\0\0data\0"]],
+		"status",
+		["REQ", "GRAB_JOB", []],
+		["REQ", "ECHO_REQ", [""]],
+	]);
+});
+
+test("random bytes never throw, and never keep more than the limit allows", (t) => {
+	const hostile = fc.oneof(
+		fc.uint8Array({ maxLength: 200 }),
+		fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.concat([Buffer.from("\0REQ"), bytes])),
+	);
+	const property = fc.property(fc.array(hostile, { maxLength: 20 }), (chunks) => {
+		const { parser } = parse(chunks, 100);
+		t.true(parser.keptBytes <= MAX_LINE_BYTES + 1);
+	});
+	fc.assert(property, { numRuns: 1000 });
+	t.pass();
+});
+
+test("the size field ends a packet: missing arguments do not eat the next one", (t) => {
+	const short = encodeRequest("SUBMIT_JOB", ["only a function"]);
+	const { seen } = parse([Buffer.concat([short, encodeRequest("GRAB_JOB")])]);
+	t.deepEqual(seen, [
+		["REQ", "SUBMIT_JOB", "incomplete"],
+		["REQ", "GRAB_JOB", []],
+	]);
+});
+
+test("a packet over the limit is reported once, skipped, and the stream goes on behind it", (t) => {
+	const large = encodeRequest("ECHO_REQ", ["x".repeat(101)]);
+	const bytes = Buffer.concat([large, encodeRequest("ECHO_REQ", ["y".repeat(100)])]);
+	for (const places of [[], [5], [12], [50, 60, 113], [112, 113, 114]]) {
+		const { seen, parser } = parse(cut(bytes, places), 100);
+		t.deepEqual(seen, [
+			["oversized", 16, 101],
+			["REQ", "ECHO_REQ", ["y".repeat(100)]],
+		]);
+		t.is(parser.keptBytes, 0);
+	}
+});
+
+test("a declared size alone costs no memory", (t) => {
+	const header = encodeRequest("ECHO_REQ");
+	header.writeUInt32BE(200 * 1024 * 1024, 8);
+	const { parser } = parse([header]);
+	t.is(parser.keptBytes, 12);
+});
+
+test("a wrong magic is garbage, and nothing behind it is read", (t) => {
+	const { seen } = parse([Buffer.concat([Buffer.from("\0REX\0\0\0\x10\0\0\0\0"), encodeRequest("GRAB_JOB")])]);
+	t.deepEqual(seen, [["garbage", "invalid magic value"]]);
+});
+
+test("a line of 8192 bytes is read, a longer one is garbage", (t) => {
+	const long = "x".repeat(MAX_LINE_BYTES);
+	t.deepEqual(parse([Buffer.from(`${long}\r\n`)]).seen, [long]);
+	t.deepEqual(parse([Buffer.from(`${long}xx`), Buffer.from("x")]).seen, [
+		["garbage", `text line over ${MAX_LINE_BYTES} bytes`],
+	]);
+});
+
+test("a paused parser calls nobody, and goes on where it stopped", (t) => {
+	const seen = [];
+	const parser = new Parser({
+		onPacket(packet) {
+			seen.push(packet.text(0));
+			parser.pause();
+		},
+		onLine: () => {},
+		onOversized: () => {},
+		onGarbage: () => {},
+	});
+	const echo = (text) => encodeRequest("ECHO_REQ", [text]);
+	parser.write(Buffer.concat([echo("a"), echo("b"), echo("c").subarray(0, 7)]));
+	t.deepEqual(seen, ["a"]);
+	parser.write(Buffer.concat([echo("c").subarray(7), echo("d")]));
+	t.deepEqual(seen, ["a"]);
+	for (const all of [
+		["a", "b"],
+		["a", "b", "c"],
+		["a", "b", "c", "d"],
+	]) {
+		parser.resume();
+		t.deepEqual(seen, all);
+	}
+});
+
+test("kept data does not point into the bytes that were read", (t) => {
+	let kept;
+	const parser = new Parser({
+		onPacket(packet) {
+			kept = packet.keepData();
+		},
+		onLine: () => {},
+		onOversized: () => {},
+		onGarbage: () => {},
+	});
+	const chunk = encodeRequest("SUBMIT_JOB", ["f", "u", "workload"]);
+	parser.write(chunk);
+	chunk.fill(0);
+	t.is(kept.toString(), "workload");
+});
