@@ -20,6 +20,7 @@ export class Log {
 	readonly #lastSaidMs = new Map<string, number>();
 	#fd: number | undefined;
 	#lines: string[] = [];
+	#lostBytes = 0;
 	#isScheduled = false;
 
 	/**
@@ -83,14 +84,18 @@ export class Log {
 		this.#isScheduled = false;
 		if (this.#lines.length === 0) return;
 		// A line is bytes: names from the wire are latin1 strings of their bytes.
+		if (this.#lostBytes > 0) this.#lines.unshift(`(${this.#lostBytes} bytes of log could not be written)`);
 		const bytes = Buffer.from(`${this.#lines.join("\n")}\n`, "latin1");
+		this.#lostBytes = 0;
 		this.#lines = [];
 		if (this.#fd === undefined) return;
+		let at = 0;
 		try {
-			for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-		} catch (error) {
-			// A log that cannot be written (disk full, reader gone) must not end the server; there is nowhere to say so.
-			if ((error as NodeJS.ErrnoException).code === "EBADF") throw error;
+			while (at < bytes.length) at += writeSync(this.#fd, bytes, at);
+		} catch {
+			// Disk full, or whoever reads our stderr is slow or gone: no reason to end the server, and nowhere to say so
+			// now. What is left of these lines is lost; the next write that works says that.
+			this.#lostBytes += bytes.length - at;
 		}
 	}
 

@@ -139,7 +139,7 @@ function submitJob(
 	const job = jobs.create({ queue, unique, uniqueKey, workload, priority, isBackground, timeMs, reducer });
 	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${timeMs / 1000}`);
 	if (isBackground) {
-		peer.awaitCommit();
+		peer.awaitCommit(job);
 		journal.add(job, peer);
 	} else {
 		jobs.attach(job, peer.asClient());
@@ -157,12 +157,9 @@ function join(server: Server, peer: Peer, job: Job, isBackground: boolean): void
 		return;
 	}
 	// From now on the job is kept, even when the clients that wait for it leave.
-	peer.awaitCommit();
-	if (job.isStored) server.journal.wait(job, peer);
-	else {
-		job.isBackground = true;
-		server.journal.add(job, peer);
-	}
+	job.isBackground = true;
+	peer.awaitCommit(job);
+	server.journal.add(job, peer);
 }
 
 function grab(server: Server, peer: Peer, type: number): void {

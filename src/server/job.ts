@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Packet } from "../protocol/parser.ts";
 import type { FunctionQueue, Worker } from "./function-queue.ts";
+import type { Waiter } from "./journal.ts";
 
 /** HIGH, NORMAL, LOW: an index into per-priority arrays. */
 export type Priority = 0 | 1 | 2;
@@ -68,6 +69,8 @@ export class Job {
 	isBackground: boolean;
 	/** The store has it, or is about to: it must be deleted there when the job is done. */
 	isStored = false;
+	/** Those who wait for the commit that stores it. The journal's. */
+	waiters: Waiter[] | undefined = undefined;
 	/** Cancelled while running: it ends with its worker's next word, and the result goes nowhere. */
 	isCancelled = false;
 	state: JobState = JobState.HELD;

@@ -13,16 +13,10 @@ export interface Waiter {
 	refused(job: Job, error: unknown): void;
 }
 
-interface Batch {
-	readonly changes: Change[];
-	readonly jobs: Job[];
-	readonly waiters: Waiter[];
-}
-
 export class Journal {
 	readonly #store: Store;
 	readonly #onPending: () => void;
-	#next: Batch = { changes: [], jobs: [], waiters: [] };
+	#next: Change[] = [];
 	#writing: Promise<void> | undefined;
 
 	/** `onPending` is called when there is something to write: flush() is wanted at the end of the turn. */
@@ -31,41 +25,37 @@ export class Journal {
 		this.#onPending = onPending;
 	}
 
-	/** The job is to be kept; the waiter hears when it is. */
+	/** The job is to be kept; the waiter hears when it is, and so do those that ask while it is not yet. */
 	add(job: Job, waiter: Waiter): void {
-		job.isStored = true;
-		this.#next.changes.push({ kind: "add", job });
-		this.wait(job, waiter);
-	}
-
-	/** The waiter hears when a job that was added before is kept. */
-	wait(job: Job, waiter: Waiter): void {
-		this.#next.jobs.push(job);
-		this.#next.waiters.push(waiter);
-		this.#onPending();
+		if (job.waiters !== undefined) job.waiters.push(waiter);
+		else if (job.isStored) waiter.committed(job);
+		else {
+			job.isStored = true;
+			job.waiters = [waiter];
+			this.#change("add", job);
+		}
 	}
 
 	/** The job is done: it is to be forgotten. */
 	remove(job: Job): void {
 		job.isStored = false;
-		this.#next.changes.push({ kind: "remove", job });
-		this.#onPending();
+		this.#change("remove", job);
 	}
 
 	/** End of turn: writes what was gathered, unless a batch is still on its way; then that one's end does it. */
 	flush(): void {
-		while (this.#writing === undefined && (this.#next.changes.length > 0 || this.#next.jobs.length > 0)) {
-			const batch = this.#next;
-			this.#next = { changes: [], jobs: [], waiters: [] };
+		while (this.#writing === undefined && this.#next.length > 0) {
+			const changes = this.#next;
+			this.#next = [];
 			let written: void | Promise<void>;
 			try {
-				written = this.#store.write(batch.changes);
+				written = this.#store.write(changes);
 			} catch (error) {
-				refuse(batch, error);
+				refuse(changes, error);
 				continue;
 			}
-			if (written === undefined) commit(batch);
-			else this.#writing = this.#settle(batch, written);
+			if (written === undefined) commit(changes);
+			else this.#writing = this.#settle(changes, written);
 		}
 	}
 
@@ -75,22 +65,35 @@ export class Journal {
 		while (this.#writing !== undefined) await this.#writing;
 	}
 
-	async #settle(batch: Batch, written: Promise<void>): Promise<void> {
+	#change(kind: Change["kind"], job: Job): void {
+		this.#next.push({ kind, job });
+		this.#onPending();
+	}
+
+	async #settle(changes: Change[], written: Promise<void>): Promise<void> {
 		try {
 			await written;
-			commit(batch);
+			commit(changes);
 		} catch (error) {
-			refuse(batch, error);
+			refuse(changes, error);
 		}
 		this.#writing = undefined;
 		this.flush();
 	}
 }
 
-function commit(batch: Batch): void {
-	for (let i = 0; i < batch.jobs.length; i++) batch.waiters[i].committed(batch.jobs[i]);
+function commit(changes: readonly Change[]): void {
+	for (const { kind, job } of changes) if (kind === "add") for (const waiter of takeWaiters(job)) waiter.committed(job);
 }
 
-function refuse(batch: Batch, error: unknown): void {
-	for (let i = 0; i < batch.jobs.length; i++) batch.waiters[i].refused(batch.jobs[i], error);
+function refuse(changes: readonly Change[], error: unknown): void {
+	for (const { kind, job } of changes) {
+		if (kind === "add") for (const waiter of takeWaiters(job)) waiter.refused(job, error);
+	}
+}
+
+function takeWaiters(job: Job): readonly Waiter[] {
+	const waiters = job.waiters ?? [];
+	job.waiters = undefined;
+	return waiters;
 }

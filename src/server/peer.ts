@@ -10,7 +10,7 @@
 //   end of turn     flush(): one write a peer
 //
 // Nobody makes us buffer without a limit: a peer that does not read its replies is not read from, one whose replies do
-// not move for STALL_MS is dropped, and a worker waits for clients that cannot take its data fast enough.
+// not move for the server's stallMs is dropped, and a worker waits for clients that cannot take its data fast enough.
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
@@ -29,8 +29,6 @@ import { runLine } from "./text-commands.ts";
 const HIGH_WATER = 1 << 20;
 /** A worker is not read from while a client it sends to has more than this on its way out. */
 const CONGESTED = 1 << 24;
-/** A peer above HIGH_WATER that takes nothing for this long is dropped. */
-export const STALL_MS = 30_000;
 
 export class Peer implements PacketReceiver, Receiver, Waiter {
 	/** Stands in for the descriptor in the admin command `workers`. */
@@ -59,8 +57,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	#pauses = 0;
 	#isBlocked = false;
 	#onDrained: (() => void)[] = [];
-	/** Replies held in order behind submits that wait for their commit; `undefined` stands for such a submit. */
-	#held: (Buffer | undefined)[] = [];
+	/** Submits whose commit is awaited, as their jobs, and in order behind them the replies they hold up. */
+	#held: (Buffer | Job)[] = [];
 	#firstHeld = 0;
 	#isEnded = false;
 
@@ -148,13 +146,13 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	/** The answer to a submit waits for the journal; all later answers wait behind it. */
-	awaitCommit(): void {
-		this.#held.push(undefined);
+	awaitCommit(job: Job): void {
+		this.#held.push(job);
 	}
 
 	committed(job: Job): void {
 		if (job.state === JobState.HELD) this.server.jobs.release(job, this.server.nowMs());
-		this.#answerHeld(Type.JOB_CREATED, job.handle);
+		this.#answerHeld(job, Type.JOB_CREATED, job.handle);
 	}
 
 	refused(job: Job, error: unknown): void {
@@ -163,7 +161,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		job.isStored = false;
 		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
 		else this.server.jobs.dropIfAbandoned(job);
-		this.#answerHeld(Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
+		this.#answerHeld(job, Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
 	}
 
 	get isCongested(): boolean {
@@ -228,12 +226,22 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		}
 	}
 
-	/** Sends the answer of the submit that waited longest, and what was held behind it. */
-	#answerHeld(type: number, text: string): void {
-		this.#outgoing.packet(type, text);
+	/** Answers a submit that waited, and sends what was held behind it alone. */
+	#answerHeld(job: Job, type: number, text: string): void {
 		const held = this.#held;
-		let next = this.#firstHeld + 1;
-		for (let bytes = held[next]; bytes !== undefined; bytes = held[++next]) this.#outgoing.raw(bytes);
+		const first = this.#firstHeld;
+		if (held[first] !== job) {
+			// Another one that came before it still waits.
+			held[held.indexOf(job, first)] = encodeResponse(type, text);
+			return;
+		}
+		this.#outgoing.packet(type, text);
+		let next = first + 1;
+		for (; next < held.length; next++) {
+			const item = held[next];
+			if (!Buffer.isBuffer(item)) break;
+			this.#outgoing.raw(item);
+		}
 		if (next < held.length) this.#firstHeld = next;
 		else {
 			this.#held = [];

@@ -11,7 +11,7 @@ import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
 import type { Job } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
-import { Peer, STALL_MS } from "./peer.ts";
+import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
 
@@ -40,6 +40,8 @@ export interface ServerOptions {
 	readonly exceptions?: boolean;
 	/** Largest packet body in bytes. Default 256 MiB. */
 	readonly maxPacketBytes?: number;
+	/** A peer that takes none of the replies waiting for it for this long is dropped, in ms. Default 30,000. */
+	readonly stallMs?: number;
 	/** Allow the admin command `shutdown`. */
 	readonly allowShutdown?: boolean;
 	/** Where background jobs are kept. Default "builtin": in memory. */
@@ -61,6 +63,7 @@ const DEFAULTS = {
 	jobRetries: -1,
 	exceptions: false,
 	maxPacketBytes: MAX_PACKET_BYTES,
+	stallMs: 30_000,
 	allowShutdown: false,
 	queueType: "builtin",
 } as const satisfies ServerOptions;
@@ -248,7 +251,7 @@ export class Server implements JobEvents {
 	/** Sets the timer to whatever comes first. */
 	#arm(): void {
 		let atMs = this.jobs.nextTickMs();
-		if (this.blocked.size > 0) atMs = Math.min(atMs, this.nowMs() + 1000);
+		if (this.blocked.size > 0) atMs = Math.min(atMs, this.nowMs() + Math.min(1000, this.options.stallMs));
 		if (atMs >= this.#timerMs) return;
 		clearTimeout(this.#timer);
 		this.#timerMs = atMs;
@@ -260,7 +263,7 @@ export class Server implements JobEvents {
 		const nowMs = this.nowMs();
 		this.jobs.tick(nowMs);
 		for (const peer of this.blocked) {
-			if (nowMs - peer.movedAtMs < STALL_MS) continue;
+			if (nowMs - peer.movedAtMs < this.options.stallMs) continue;
 			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`);
 			peer.destroy();
 		}
