@@ -14,8 +14,8 @@ export interface Keepalive {
 
 // Numbers from <netinet/tcp.h> of Linux: TCP_KEEPIDLE 4, TCP_KEEPINTVL 5, TCP_KEEPCNT 6.
 const script = `
-	use Socket;
-	open(my $s, "+<&=3") or die "$!\\n";
+	use Socket qw(:DEFAULT IPPROTO_TCP);
+	open(my $s, "<&=", 3) or die "$!\\n";
 	setsockopt($s, SOL_SOCKET, SO_KEEPALIVE, 1) or die "$!\\n";
 	for ([4, $ARGV[0]], [5, $ARGV[1]], [6, $ARGV[2]]) {
 		$$_[1] < 0 or setsockopt($s, IPPROTO_TCP, $$_[0], pack("i", $$_[1])) or die "$!\\n";

@@ -2,7 +2,6 @@
 // by command). Replies are latin1 strings of bytes, as names are.
 
 import { Type } from "../protocol/commands.ts";
-import { words } from "../protocol/text.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
 import type { Peer } from "./peer.ts";
@@ -43,7 +42,7 @@ const misuses: Record<string, (args: readonly string[]) => string> = {
 
 /** Answers one line; command words in any case, blanks in front and extra words do no harm. */
 export function runLine(server: Server, peer: Peer, line: string): string {
-	const [first = "", ...rest] = words(line);
+	const [first = "", ...rest] = line.split(" ").filter((word) => word !== "");
 	server.log.debug(`${peer.name} ${printable(line)}`);
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
 	for (const command of commands) {

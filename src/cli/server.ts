@@ -1,0 +1,166 @@
+// `gearman --server`, or gearmand: options and signals → one Server. In gearmand's order: limits, user, log, store and
+// port; the pid file only when the port listens.
+
+import { readFileSync } from "node:fs";
+import { execa } from "execa";
+import { GearmanError } from "../errors.ts";
+import { type Level, LEVELS, Log } from "../log.ts";
+import type { Options } from "../options.ts";
+import { Server } from "../server/server.ts";
+import { tellReady, writePidFile } from "./process.ts";
+import { sizeInBytes } from "./size.ts";
+
+const DAEMON_LOG = "/var/log/gearmand.log";
+/** Descriptors kept back from connections: listeners, log, store, spare. */
+const SPARE_DESCRIPTORS = 32;
+
+export async function run(options: Options<"server">, operands: string[]): Promise<number> {
+	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
+	await setLimits(options);
+	if (options.user !== undefined) await switchUser(options.user);
+	const log = openLog(options);
+	const server = new Server({ ...settings(options), log });
+	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
+	listenToSignals(server);
+	try {
+		await server.start();
+		if (options["pid-file"] !== undefined) writePidFile(options["pid-file"]);
+	} catch (error) {
+		log.fatal(error instanceof Error ? error.message : String(error));
+		await server.stop();
+		throw error;
+	}
+	tellReady();
+	await server.stopped;
+	return 0;
+}
+
+function settings(options: Options<"server">): ConstructorParameters<typeof Server>[0] {
+	const certificateFile = options["ssl-certificate"];
+	const keyFile = options["ssl-key"];
+	if (options.ssl && (certificateFile === undefined || keyFile === undefined)) {
+		throw new GearmanError("BAD_ARGUMENT", "--ssl needs --ssl-certificate and --ssl-key");
+	}
+	const tls =
+		options.ssl && certificateFile !== undefined && keyFile !== undefined
+			? { certificateFile, keyFile, caFile: options["ssl-ca-file"] }
+			: undefined;
+	return {
+		listen: options.listen ?? [],
+		port: portNumber(options.port),
+		backlog: options.backlog,
+		maxConnections: connectionLimit(),
+		keepaliveIdleSeconds: options["keepalive-idle"],
+		keepaliveIntervalSeconds: options["keepalive-interval"],
+		keepaliveCount: options["keepalive-count"],
+		tls,
+		handlePrefix: options["job-handle-prefix"],
+		jobRetries: options["job-retries"],
+		workerWakeup: options["worker-wakeup"],
+		exceptions: options.exceptions,
+		maxPacketBytes: sizeInBytes("max-packet-size", options["max-packet-size"]),
+		allowShutdown: options["allow-shutdown"],
+		queueType: options["queue-type"],
+	};
+}
+
+/** A port by number, or by its name in /etc/services. */
+function portNumber(port: string): number {
+	if (/^\d+$/.test(port)) {
+		if (Number(port) <= 65_535) return Number(port);
+	} else if (process.platform !== "win32") {
+		for (const line of readFileSync("/etc/services", "utf8").split("\n")) {
+			const [name, value = "", ...aliases] = line.replace(/#.*/, "").split(/\s+/);
+			if (value.endsWith("/tcp") && [name, ...aliases].includes(port)) return Number.parseInt(value, 10);
+		}
+	}
+	throw new GearmanError("BAD_ARGUMENT", `no such port: ${port}`);
+}
+
+/** --file-descriptors and --coredump, by prlimit(1): a process cannot set its own limits from JavaScript. */
+async function setLimits(options: Options<"server">): Promise<void> {
+	const limits: string[] = [];
+	const descriptors = options["file-descriptors"];
+	if (descriptors !== undefined) limits.push(`--nofile=${descriptors}`);
+	if (options.coredump) limits.push("--core=unlimited");
+	for (const limit of limits) {
+		try {
+			await execa("prlimit", [`--pid=${process.pid}`, limit]);
+		} catch (error) {
+			const reason = error instanceof Error && "stderr" in error && error.stderr ? error.stderr : error;
+			const option = limit.startsWith("--core") ? "coredump" : "file-descriptors";
+			throw new GearmanError("BAD_ARGUMENT", `could not set the limit of --${option}: ${reason}`, { cause: error });
+		}
+	}
+}
+
+/** Connections the limit of open files leaves room for; undefined where it is not known. */
+function connectionLimit(): number | undefined {
+	if (process.platform !== "linux") return undefined;
+	const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+	return soft === undefined ? undefined : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
+}
+
+async function switchUser(user: string): Promise<void> {
+	if (process.getuid?.() !== 0) throw new GearmanError("BAD_ARGUMENT", "Must be root to switch users.");
+	try {
+		const { stdout: group } = await execa("id", ["-g", user]);
+		const { stdout: groups } = await execa("id", ["-G", user]);
+		process.setgroups?.(groups.split(" ").map(Number));
+		process.setgid?.(Number(group));
+		process.setuid?.(user);
+	} catch (error) {
+		throw new GearmanError("BAD_ARGUMENT", `Could not find user : ${user}`, { cause: error });
+	}
+}
+
+function openLog(options: Options<"server">): Log {
+	const level = levelOf(options);
+	const also = options.syslog ? openSyslog() : undefined;
+	const file = options["log-file"] ?? (options.daemon ? DAEMON_LOG : "stderr");
+	try {
+		return new Log(level, file, also);
+	} catch (error) {
+		// As gearmand does: a log that cannot be written is no reason not to run.
+		process.stderr.write(`gearmand: could not open the log file, logging to stderr: ${(error as Error).message}\n`);
+		return new Log(level, "stderr", also);
+	}
+}
+
+/** -v is one level above the default ERROR, -vv two …; or what --verbose says. */
+function levelOf(options: Options<"server">): Level {
+	const base = LEVELS.indexOf(options.verbose as Level);
+	return LEVELS[Math.min(LEVELS.length - 1, base + options.v)];
+}
+
+/** Node cannot write to /dev/log; logger(1) can, a line at a time, each with its priority in front. */
+function openSyslog(): (level: Level, line: string) => void {
+	const logger = execa("logger", ["--tag", "gearmand", `--id=${process.pid}`, "--prio-prefix"], {
+		stdin: "pipe",
+		stdout: "ignore",
+		stderr: "inherit",
+		reject: false,
+		// It outlives our last lines and ends when its stdin does.
+		cleanup: false,
+	});
+	void logger.then(({ failed, shortMessage }) => {
+		if (failed) process.stderr.write(`gearmand: syslog: ${shortMessage}\n`);
+	});
+	logger.stdin.on("error", () => {}); // said above
+	const LOG_DAEMON = 3 << 3;
+	// syslog: emerg 0, alert 1, crit 2, err 3 …: LEVELS in its order.
+	return (level, line) => logger.stdin.write(`<${LOG_DAEMON | LEVELS.indexOf(level)}>${line.replace(/\n/g, " ")}\n`, "latin1");
+}
+
+function listenToSignals(server: Server): void {
+	for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => server.requestStop("quick"));
+	// A listener also keeps Node from opening its debugger at SIGUSR1.
+	for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => server.requestStop("graceful"));
+	process.on("SIGHUP", () => {
+		try {
+			server.log.reopen();
+		} catch (error) {
+			server.log.error(`could not reopen the log file: ${(error as Error).message}`);
+		}
+	});
+}

@@ -1,0 +1,268 @@
+import { once } from "node:events";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import test from "ava";
+import { execa, execaSync } from "execa";
+import { eventually, linkAs, program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
+import { dial } from "../helpers/server.js";
+
+const isRoot = process.getuid?.() === 0;
+const isLinux = process.platform === "linux";
+const has = (command, flag = "--version") => !execaSync(command, [flag], { reject: false }).failed;
+
+/** A worker that holds a job its client waits for. */
+async function holdJob(t, port) {
+	const peer = await dial(t, port);
+	peer.send("CAN_DO", "f");
+	peer.send("SUBMIT_JOB", "f", "", "");
+	const [, handle] = await peer.next();
+	peer.send("GRAB_JOB");
+	await peer.next();
+	return { peer, handle };
+}
+
+test("gearman --server and gearmand are the same server; SIGTERM and SIGINT end it with 0", async (t) => {
+	for (const options of [{}, { command: linkAs(t, "gearmand") }]) {
+		for (const signal of ["SIGTERM", "SIGINT"]) {
+			const { child, port } = await startProgramServer(t, [], options);
+			const { peer } = await holdJob(t, port);
+			child.kill(signal);
+			t.is(await peer.next(), "closed");
+			t.is((await child).exitCode, 0);
+		}
+	}
+});
+
+test("it works with an empty environment", async (t) => {
+	const child = start(t, [program, "--server", "--port=0", "--listen=127.0.0.1", "-vvv"], {
+		command: process.execPath,
+		env: {},
+		extendEnv: false,
+	});
+	await said(child.stderr, /Listening on/);
+	child.kill();
+	t.is((await child).exitCode, 0);
+});
+
+test("SIGUSR1 and SIGUSR2 wait for the last job, take no new ones, and never open a debugger", async (t) => {
+	for (const signal of ["SIGUSR1", "SIGUSR2"]) {
+		const idle = await startProgramServer(t);
+		idle.child.kill(signal);
+		t.is((await idle.child).exitCode, 0);
+
+		const { child, port } = await startProgramServer(t);
+		const { peer, handle } = await holdJob(t, port);
+		child.kill(signal);
+		await said(child.stderr, /Graceful shutdown/);
+		peer.send("SUBMIT_JOB", "f", "", "");
+		t.is((await peer.next())[1], "SHUTDOWN_GRACEFUL");
+		const late = connect(port, "127.0.0.1");
+		const [error] = await once(late, "error");
+		t.is(error.code, "ECONNREFUSED");
+		peer.send("WORK_COMPLETE", handle, "");
+		t.is((await peer.next())[0], "WORK_COMPLETE");
+		const { exitCode, stderr } = await child;
+		t.is(exitCode, 0);
+		t.notRegex(stderr, /Debugger/);
+	}
+});
+
+test("the log goes to a file, which SIGHUP opens anew", async (t) => {
+	const folder = temporaryFolder(t);
+	const log = join(folder, "log");
+	const child = start(t, ["--server", "--port=0", "--listen=127.0.0.1", "--verbose=INFO", `--log-file=${log}`]);
+	await eventually(() => existsSync(log) && /Listening on/.test(readFileSync(log, "utf8")));
+	renameSync(log, `${log}.1`);
+	child.kill("SIGHUP");
+	await eventually(() => existsSync(log));
+	child.kill();
+	const { exitCode, stderr } = await child;
+	t.is(exitCode, 0);
+	t.is(stderr, "");
+	t.regex(readFileSync(`${log}.1`, "utf8"), /NOTICE .* SIGHUP, reopening log file/);
+	const line = /^ {3}INFO \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \[ {2}main \] Shutdown complete$/m;
+	t.regex(readFileSync(log, "utf8"), line);
+});
+
+test("a log file that cannot be written: a sentence, and the log goes to stderr", async (t) => {
+	const { child } = await startProgramServer(t, ["--log-file=/nowhere/log"]);
+	child.kill();
+	t.regex((await child).stderr, /^gearmand: could not open the log file, logging to stderr: .*\/nowhere\/log/);
+});
+
+test("-v counts up from ERROR, and the admin command tells the level", async (t) => {
+	for (const [flag, level] of [
+		["-v", "WARNING"],
+		["-vv", "NOTICE"],
+		["-vvv", "INFO"],
+		["--verbose=DEBUG", "DEBUG"],
+		["--verbose=ERROR", "ERROR"],
+	]) {
+		const pidFile = join(temporaryFolder(t), "pid");
+		const port = await freePort();
+		const child = start(t, ["--server", `--port=${port}`, "--listen=127.0.0.1", flag, `--pid-file=${pidFile}`]);
+		await eventually(() => existsSync(pidFile));
+		const admin = await dial(t, port);
+		admin.raw("verbose\n");
+		t.is(await admin.next(), `OK ${level}`);
+		child.kill();
+		await child;
+	}
+});
+
+async function freePort() {
+	const listener = createServer().listen(0, "127.0.0.1");
+	await once(listener, "listening");
+	const { port } = listener.address();
+	listener.close();
+	await once(listener, "close");
+	return port;
+}
+
+test("the pid file holds the pid once the port listens, and is gone after the end", async (t) => {
+	const pidFile = join(temporaryFolder(t), "pid");
+	const port = await freePort();
+	const child = start(t, ["--server", `--port=${port}`, "--listen=127.0.0.1", "--pid-file", pidFile]);
+	await eventually(() => existsSync(pidFile));
+	t.is(readFileSync(pidFile, "utf8"), `${child.pid}\n`);
+	await dial(t, port); // listens already
+	child.kill();
+	await child;
+	t.false(existsSync(pidFile));
+});
+
+test("what keeps it from starting is one sentence and a non-zero exit", async (t) => {
+	const taken = createServer().listen(0, "127.0.0.1");
+	await once(taken, "listening");
+	t.teardown(() => taken.close());
+	const listen = ["--server", "--listen=127.0.0.1", "--log-file=none"];
+	for (const [args, sentence] of [
+		[
+			[...listen, `--port=${taken.address().port}`],
+			/^\S+: could not listen on 127\.0\.0\.1:\d+: the port is in use\n$/,
+		],
+		[[...listen, "--port=0", "--pid-file=/nowhere/pid"], /^\S+: Could not open pid file for writing: .*\n$/],
+		[[...listen, "--port=no-such-service"], /^\S+: no such port: no-such-service\n$/],
+		[[...listen, "--port=70000"], /^\S+: no such port: 70000\n$/],
+		[["--server", "--log-file=none", "--port=0", "--listen=no.such.host.invalid"], /no such host\n$/],
+		[[...listen, "--port=0", "--queue-type=wishful"], /Error while initializing the queue : wishful\n$/],
+		[[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`], /job-handle-prefix is over 50 characters\n$/],
+		[[...listen, "--port=0", "--max-packet-size=much"], /the argument \('much'\) for option '--max-packet-size'/],
+		[[...listen, "--port=0", "--ssl"], /--ssl needs --ssl-certificate and --ssl-key\n$/],
+		[[...listen, "--port=0", "--user=no-such-user"], isRoot ? /Could not find user : no-such-user\n$/ : /Must be root/],
+	]) {
+		const { exitCode, stderr, stdout } = await start(t, args);
+		t.is(exitCode, 1, args.join(" "));
+		t.regex(stderr, sentence);
+		t.is(stderr.split("\n").length, 2);
+		t.is(stdout, "");
+	}
+});
+
+test("several addresses are listened on, IPv6 among them", async (t) => {
+	const { child, port } = await startProgramServer(t, ["--listen=::1", "--listen=127.0.0.2"]);
+	for (const host of ["127.0.0.1", "127.0.0.2", "::1"]) {
+		const peer = await dial(t, port, host);
+		t.deepEqual(await peer.settle(), []);
+	}
+	child.kill();
+});
+
+test("--daemon returns when the port listens, and leaves a server that answers", async (t) => {
+	const pidFile = join(temporaryFolder(t), "pid");
+	const port = await freePort();
+	const args = [`--port=${port}`, "--listen=127.0.0.1", "--log-file=none", "--pid-file", pidFile, "--daemon"];
+	const { exitCode, stdout, stderr } = await start(t, args, { command: linkAs(t, "gearmand") });
+	t.deepEqual([exitCode, stdout, stderr], [0, "", ""]);
+	const peer = await dial(t, port);
+	peer.raw("getpid\n");
+	const pid = Number((await peer.next()).split(" ")[1]);
+	t.is(readFileSync(pidFile, "utf8"), `${pid}\n`);
+	process.kill(pid, "SIGTERM");
+	t.is(await peer.next(), "closed");
+	await eventually(() => !existsSync(pidFile));
+});
+
+test("a daemon that cannot start says so where it was started", async (t) => {
+	const taken = createServer().listen(0, "127.0.0.1");
+	await once(taken, "listening");
+	t.teardown(() => taken.close());
+	const args = ["--server", "-d", "--listen=127.0.0.1", "--log-file=none", `--port=${taken.address().port}`];
+	const { exitCode, stderr } = await start(t, args);
+	t.is(exitCode, 1);
+	t.regex(stderr, /the port is in use/);
+});
+
+(isRoot && isLinux ? test : test.skip)("--user switches user and groups (needs root and Linux)", async (t) => {
+	const { child } = await startProgramServer(t, ["--user", "nobody"]);
+	const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+	const { stdout: uid } = await execa("id", ["-u", "nobody"]);
+	const { stdout: gid } = await execa("id", ["-g", "nobody"]);
+	t.regex(status, new RegExp(`^Uid:\t${uid}\t${uid}\t`, "m"));
+	t.regex(status, new RegExp(`^Gid:\t${gid}\t${gid}\t`, "m"));
+	t.notRegex(status, /^Groups:.*\b0\b/m);
+});
+
+const hasPrlimit = isLinux && has("prlimit");
+(hasPrlimit ? test : test.skip)(
+	"out of descriptors: few log lines, others go on, and it recovers (needs prlimit)",
+	async (t) => {
+		const { child, port } = await startProgramServer(t, ["--file-descriptors=64"]);
+		t.regex(readFileSync(`/proc/${child.pid}/limits`, "utf8"), /^Max open files +64 +64 /m);
+		const old = await dial(t, port);
+		const flood = Array.from({ length: 200 }, () => connect(port, "127.0.0.1").on("error", () => {}));
+		await said(child.stderr, /Too many connections|out of file descriptors/);
+		t.deepEqual(await old.settle(), []);
+		for (const socket of flood) socket.destroy();
+		await eventually(async () => {
+			const late = await dial(t, port);
+			late.raw("version\n");
+			return (await late.next()) !== "closed";
+		});
+		child.kill();
+		const { stderr } = await child;
+		t.true(stderr.split("\n").filter((line) => /^ {2}ERROR/.test(line)).length < 10);
+	},
+);
+
+const hasPerlAndSs = isLinux && has("perl") && has("ss", "-V");
+(hasPerlAndSs ? test : test.skip)(
+	"keepalive is on for every connection, as the options say (needs perl and ss)",
+	async (t) => {
+		for (const [args, seconds] of [
+			[[], 60],
+			[["--keepalive-idle=300"], 300],
+			[["--keepalive-idle=200", "--keepalive-interval=7", "--keepalive-count=3"], 200],
+		]) {
+			const { child, port } = await startProgramServer(t, args);
+			await (await dial(t, port)).settle();
+			const { stdout } = await execa("ss", ["-Htno", "state", "established", `sport = :${port}`]);
+			const [, minutes = "0", rest = "0"] = /timer:\(keepalive,(?:(\d+)min)?(?:([\d.]+)sec)?,/.exec(stdout) ?? [];
+			const left = Number(minutes) * 60 + Number(rest);
+			t.true(left > seconds - 60 && left <= seconds, stdout);
+			child.kill();
+			await child;
+		}
+	},
+);
+
+test("a Kubernetes-made GEARMAND_PORT does not stop the start", async (t) => {
+	const child = start(t, ["--server", "--listen=127.0.0.1", "--check-args"], {
+		env: { GEARMAND_PORT: "tcp://10.0.0.1:4730" },
+	});
+	t.is((await child).exitCode, 0);
+});
+
+test("options without effect are accepted, a config file and @file are read", async (t) => {
+	const file = join(temporaryFolder(t), "gearmand.conf");
+	writeFileSync(file, "# a comment\n--job-handle-prefix=my:prefix\n--threads 8 --hashtable-buckets=7 -R\n");
+	for (const config of [`--config-file=${file}`, `@${file}`]) {
+		const { child, port } = await startProgramServer(t, [config, "--coredump"]);
+		const client = await dial(t, port);
+		client.send("SUBMIT_JOB_BG", "f", "", "");
+		t.deepEqual(await client.next(), ["JOB_CREATED", "my:prefix:1"]);
+		child.kill();
+		await child;
+	}
+});

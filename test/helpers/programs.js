@@ -1,0 +1,156 @@
+// Programs as users run them: ours under its three names, and other people's where they are installed. Every process is
+// started here and ended, by its id, when its test ends.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, openSync, readSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { execa } from "execa";
+import { dial } from "./server.js";
+import { until } from "./until.js";
+
+const bin = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
+/** How long any one program may take. */
+const PROGRAM_MS = 40_000;
+
+/** A folder with gearman, gearmand and gearadmin: as after `npm install --global`. */
+export const installed = mkdtempSync(join(tmpdir(), "gearman-bin-"));
+for (const name of ["gearman", "gearmand", "gearadmin"]) symlinkSync(bin, join(installed, name));
+process.once("exit", () => rmSync(installed, { recursive: true, force: true }));
+
+export const ours = {
+	gearman: join(installed, "gearman"),
+	gearmand: join(installed, "gearmand"),
+	gearadmin: join(installed, "gearadmin"),
+};
+
+/** No setting of whoever runs the tests, and our names first in PATH. */
+export const environment = {
+	...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(GEARMAN|NODE_OPTIONS)/.test(name))),
+	PATH: `${installed}${delimiter}${process.env.PATH}`,
+	LC_ALL: "C.UTF-8",
+};
+
+/** The first program of that name for which `isIt` holds; undefined when there is none. */
+export function find(name, isIt) {
+	for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
+		try {
+			const path = join(folder, name);
+			if (isIt(path)) return path;
+		} catch {
+			// Not there, or not what it is called.
+		}
+	}
+	return undefined;
+}
+
+/** Compiled, so not ours, nor a script that stands in for it. */
+function isCompiled(path) {
+	const magic = Buffer.alloc(4);
+	readSync(openSync(realpathSync(path)), magic);
+	return magic.toString("latin1") === "\x7fELF";
+}
+
+const says = (path, args) => execFileSync(path, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+
+export const C = {
+	gearman: find("gearman", isCompiled),
+	gearmand: find("gearmand", isCompiled),
+	gearadmin: find("gearadmin", isCompiled),
+};
+export const convert = find("convert", (path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"));
+export const identify = find("identify", (path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"));
+export const php = find("php", (path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes");
+export const perl = find("perl", (path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1");
+
+/** `test`, or `test.skip` when one of the parts is not installed: its title shows up among the skipped ones. */
+export function testWith(...parts) {
+	return parts.every((part) => part !== undefined) ? test : test.skip;
+}
+
+/** Runs a program to its end: { stdout, stderr, exitCode }, output as latin1, a character a byte. */
+export async function run(t, file, args, { input = "", ...more } = {}) {
+	const child = execa(file, args, {
+		input,
+		encoding: "latin1",
+		stripFinalNewline: false,
+		reject: false,
+		extendEnv: false,
+		timeout: PROGRAM_MS,
+		killSignal: "SIGKILL",
+		env: { ...environment, ...more.env },
+		cwd: more.cwd,
+	});
+	t.teardown(() => child.kill("SIGKILL"));
+	const { stdout, stderr, exitCode, signal, timedOut, code } = await child;
+	if (code !== undefined && !timedOut && exitCode === undefined && signal === undefined) throw new Error(`${file}: ${code}`);
+	if (timedOut) throw new Error(`${file} ${args.join(" ")} did not end\n${stdout}\n${stderr}`);
+	return { stdout, stderr, exitCode };
+}
+
+/** Starts a program that goes on until the test ends; `output()` is what it has written so far, as latin1. */
+export function start(t, file, args, { env, cwd, stdin = "ignore" } = {}) {
+	const child = execa(file, args, {
+		stdin,
+		encoding: "buffer",
+		buffer: false,
+		reject: false,
+		extendEnv: false,
+		env: { ...environment, ...env },
+		cwd,
+	});
+	const texts = { stdout: "", stderr: "" };
+	for (const name of ["stdout", "stderr"]) {
+		child[name].on("data", (chunk) => {
+			texts[name] += chunk.toString("latin1");
+		});
+	}
+	t.teardown(async () => {
+		child.kill("SIGKILL");
+		await child;
+	});
+	return { child, ended: child, output: () => texts.stdout, errors: () => texts.stderr };
+}
+
+/** A port nobody uses now. */
+export async function freePort() {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address();
+	server.close();
+	await once(server, "close");
+	return port;
+}
+
+/** A job server as a process on a port of its own: gearmand's options → { port, child, … }. */
+export async function startGearmand(t, gearmand, args = []) {
+	for (let attempt = 1; ; attempt++) {
+		const port = await freePort();
+		const running = start(t, gearmand, ["--listen=127.0.0.1", `--port=${port}`, "--log-file=stderr", ...args]);
+		const isUp = await until(async () => {
+			if (running.child.exitCode !== null) return "gone";
+			const peer = await dial(t, port);
+			peer.raw("version\n");
+			const reply = await peer.next();
+			peer.destroy();
+			return reply.startsWith("OK ");
+		}, gearmand);
+		if (isUp === true) return { port, ...running };
+		// Another process took the port in between.
+		if (attempt === 3) throw new Error(`${gearmand} does not start: ${running.errors()}`);
+	}
+}
+
+/** Waits until as many workers are registered for each function: { name: count }. */
+export async function workersReady(t, port, wanted) {
+	const admin = await dial(t, port);
+	await until(async () => {
+		const rows = (await admin.list("status")).map((line) => line.split("\t"));
+		return Object.entries(wanted).every(([name, count]) => rows.some((row) => row[0] === name && row[3] === `${count}`));
+	}, `the workers for ${Object.keys(wanted)}`);
+	admin.destroy();
+}
