@@ -1,0 +1,384 @@
+// Outbound: one socket to one job server. Client, worker and admin each own theirs and are called back with what came.
+// What must stay true:
+// - connect() alone tells of a failed connect; after it, onClose() tells of the end, once, and never after close();
+// - what is sent in one turn leaves in one write;
+// - a Connection is used for one connect(): whoever reconnects makes a new one and waits backoff() in between.
+
+import { connect as connectSocket, isIPv6, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { GearmanError } from "../errors.ts";
+import { type Packet, Parser } from "../protocol/parser.ts";
+
+export interface TlsFiles {
+	/** Certificates to trust (PEM). Without it: those Node trusts, and then the host name has to match too. */
+	readonly caFile?: string;
+	/** Own certificate (PEM). */
+	readonly certificateFile?: string;
+	/** Own private key (PEM). */
+	readonly keyFile?: string;
+}
+
+export interface ServerAddress {
+	readonly host: string;
+	readonly port: number;
+	/** Present: speak TLS. */
+	readonly tls?: TlsFiles;
+}
+
+export interface ConnectionEvents {
+	/** A whole packet; a view that is reused, see Packet. */
+	onPacket(packet: Packet): void;
+	/** A text line without its end, as latin1. */
+	onLine(line: string): void;
+	/** The connection ended and close() was not called. */
+	onClose(error: GearmanError): void;
+	/** When present, the bytes come here as they are and nothing is parsed. */
+	onBytes?(bytes: Buffer): void;
+}
+
+/** Port of a server named without one. */
+export const DEFAULT_PORT = 4730;
+
+/** send() says false while more than this many bytes wait; not under the sockets' own high-water mark (64 KiB). */
+const HIGH_WATER_BYTES = 256 * 1024;
+/** Up to here the sends of a turn are copied into one buffer: cheaper than a vector of many small ones. */
+const JOIN_BYTES = 64 * 1024;
+const KEEPALIVE_IDLE_MS = 60_000;
+
+/** Why sockets fail, in words. */
+const REASONS: Readonly<Record<string, string>> = {
+	EACCES: "permission denied",
+	EADDRNOTAVAIL: "address not available",
+	EAI_AGAIN: "the host name could not be looked up",
+	ECONNABORTED: "connection aborted",
+	ECONNREFUSED: "connection refused",
+	ECONNRESET: "connection reset by peer",
+	EHOSTUNREACH: "no route to host",
+	EMFILE: "too many open files",
+	ENETUNREACH: "network unreachable",
+	ENOENT: "no such file",
+	ENOTFOUND: "host name not found",
+	EPIPE: "connection closed by peer",
+	ETIMEDOUT: "timed out",
+};
+
+/** One socket to one job server. */
+export class Connection {
+	readonly address: ServerAddress;
+	readonly #events: ConnectionEvents;
+	readonly #parser: Parser | undefined;
+	#socket: Socket | undefined;
+	#isOpen = false;
+	#isClosed = false;
+	#isPaused = false;
+	/** Sent this turn, not yet written. */
+	#outgoing: Buffer[] = [];
+	#outgoingBytes = 0;
+	#isFlushDue = false;
+	#drainWaiters: (() => void)[] = [];
+	readonly #flush = (): void => this.#write();
+
+	constructor(address: ServerAddress, events: ConnectionEvents) {
+		this.address = address;
+		this.#events = events;
+		this.#parser = events.onBytes === undefined ? new Parser(this.#receiver(events)) : undefined;
+	}
+
+	get isOpen(): boolean {
+		return this.#isOpen;
+	}
+
+	/**
+	 * Resolves once usable, TLS handshake included. Tries all addresses of the host, IPv6 and IPv4.
+	 * Rejects COULD_NOT_CONNECT, ABORTED, or BAD_ARGUMENT when a certificate file cannot be read.
+	 */
+	async connect(signal?: AbortSignal): Promise<void> {
+		const { host, port, tls } = this.address;
+		throwIfAborted(signal);
+		const secrets = tls === undefined ? undefined : await readTlsFiles(tls);
+		const connectTls = tls === undefined ? undefined : (await import("node:tls")).connect;
+		throwIfAborted(signal);
+		if (this.#isClosed) throw new GearmanError("ABORTED");
+		const onAbort = () => this.#socket?.destroy(new GearmanError("ABORTED"));
+		signal?.addEventListener("abort", onAbort, { once: true });
+		let socket: Socket | undefined;
+		try {
+			socket = await this.#open(host, port);
+			if (connectTls !== undefined) {
+				const secure = connectTls({
+					socket,
+					host,
+					servername: isIpAddress(host) ? "" : host,
+					minVersion: "TLSv1.2",
+					...secrets,
+					// A given CA is the users' own, and its certificates often name no host the way clients do (C never
+					// looked): its signature is the proof. With the public CAs a signature alone would prove nothing.
+					...(tls?.caFile === undefined ? {} : { checkServerIdentity: () => undefined }),
+				});
+				secure.on("error", () => {});
+				this.#socket = secure;
+				await once(secure, "secureConnect");
+			}
+		} catch (error) {
+			this.#socket?.destroy();
+			socket?.destroy();
+			this.#isClosed = true;
+			if (signal?.aborted || error instanceof GearmanError) {
+				throw new GearmanError("ABORTED", undefined, { cause: error });
+			}
+			throw new GearmanError("COULD_NOT_CONNECT", `could not connect to ${nameOf(this.address)}: ${reasonOf(error)}`, {
+				cause: error,
+			});
+		} finally {
+			signal?.removeEventListener("abort", onAbort);
+		}
+		this.#begin(this.#socket ?? socket);
+	}
+
+	/** Writes soon, with all else that is sent this turn. False: wait for drained() before sending more. */
+	send(bytes: Buffer): boolean {
+		if (this.#isClosed) return false;
+		this.#outgoing.push(bytes);
+		this.#outgoingBytes += bytes.length;
+		if (!this.#isFlushDue && this.#isOpen) {
+			this.#isFlushDue = true;
+			process.nextTick(this.#flush);
+		}
+		return this.#waitingBytes() < HIGH_WATER_BYTES;
+	}
+
+	/** Resolves when there is room again, or nobody to write to. */
+	drained(): Promise<void> {
+		if (this.#isClosed || this.#waitingBytes() < HIGH_WATER_BYTES) return Promise.resolve();
+		return new Promise((resolve) => this.#drainWaiters.push(resolve));
+	}
+
+	/** Stops reading: no onPacket() and no onBytes() until resume(). */
+	pause(): void {
+		this.#isPaused = true;
+		this.#parser?.pause();
+		this.#socket?.pause();
+	}
+
+	resume(): void {
+		if (!this.#isPaused) return;
+		this.#isPaused = false;
+		this.#parser?.resume();
+		if (!this.#isPaused) this.#socket?.resume();
+	}
+
+	/** Ends the socket behind what was sent; no event afterwards. */
+	close(): void {
+		if (this.#isClosed) return;
+		this.#write();
+		const socket = this.#socket;
+		const wasOpen = this.#isOpen;
+		this.#end();
+		if (socket === undefined) return;
+		if (!wasOpen) {
+			socket.destroy(new GearmanError("ABORTED"));
+			return;
+		}
+		// The peer may never read what is left: destroySoon() waits for our bytes to leave, not for its answer.
+		socket.resume();
+		socket.destroySoon();
+	}
+
+	async #open(host: string, port: number): Promise<Socket> {
+		// To look up "localhost" takes Node 8 ms, a third of a short call's time, and can only give these two.
+		if (host === "localhost") {
+			try {
+				return await this.#open("127.0.0.1", port);
+			} catch (error) {
+				if (!isRefused(error)) throw error;
+				return await this.#open("::1", port).catch(() => {
+					throw error;
+				});
+			}
+		}
+		const socket = connectSocket({
+			host,
+			port,
+			autoSelectFamily: true,
+			noDelay: true,
+			keepAlive: true,
+			keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
+		});
+		// once() and #begin() listen for what they wait for; an error between them shows as a close.
+		socket.on("error", () => {});
+		this.#socket = socket;
+		await once(socket, "connect");
+		return socket;
+	}
+
+	#begin(socket: Socket | TLSSocket): void {
+		if (this.#isClosed) {
+			socket.destroy();
+			throw new GearmanError("ABORTED");
+		}
+		this.#isOpen = true;
+		const parser = this.#parser;
+		socket.on("data", (chunk: Buffer) => {
+			if (this.#isClosed) return;
+			if (parser === undefined) this.#events.onBytes?.(chunk);
+			else parser.write(chunk);
+		});
+		socket.on("drain", () => this.#release());
+		let reason = "it was closed by the server";
+		socket.on("error", (error) => {
+			reason = reasonOf(error);
+		});
+		socket.on("close", () =>
+			this.#fail("CONNECTION_LOST", `lost the connection to ${nameOf(this.address)}: ${reason}`),
+		);
+		if (this.#isPaused) socket.pause();
+		this.#write();
+	}
+
+	#receiver(events: ConnectionEvents) {
+		return {
+			onPacket: (packet: Packet) => events.onPacket(packet),
+			onLine: (line: string) => events.onLine(line),
+			// A skipped packet may have been the answer somebody waits for, so it cannot be passed over.
+			onOversized: (_type: number, size: number) => this.#refuse(`a packet of ${size} bytes`),
+			onGarbage: (reason: string) => this.#refuse(`something that is not Gearman (${reason})`),
+		};
+	}
+
+	#refuse(what: string): void {
+		this.#socket?.destroy();
+		this.#fail("INVALID_RESPONSE", `${nameOf(this.address)} sent ${what}`);
+	}
+
+	#fail(code: "CONNECTION_LOST" | "INVALID_RESPONSE", message: string): void {
+		if (this.#isClosed) return;
+		this.#end();
+		this.#events.onClose(new GearmanError(code, message));
+	}
+
+	#end(): void {
+		this.#isClosed = true;
+		this.#isOpen = false;
+		this.#outgoing = [];
+		this.#outgoingBytes = 0;
+		this.#parser?.close();
+		this.#release();
+	}
+
+	#release(): void {
+		const waiters = this.#drainWaiters;
+		this.#drainWaiters = [];
+		for (const resolve of waiters) resolve();
+	}
+
+	#waitingBytes(): number {
+		return this.#outgoingBytes + (this.#socket?.writableLength ?? 0);
+	}
+
+	#write(): void {
+		this.#isFlushDue = false;
+		const socket = this.#socket;
+		if (!this.#isOpen || socket === undefined || this.#outgoing.length === 0) return;
+		const outgoing = this.#outgoing;
+		const size = this.#outgoingBytes;
+		this.#outgoing = [];
+		this.#outgoingBytes = 0;
+		if (outgoing.length === 1) {
+			socket.write(outgoing[0]);
+		} else if (size <= JOIN_BYTES) {
+			socket.write(Buffer.concat(outgoing, size));
+		} else {
+			socket.cork();
+			for (const bytes of outgoing) socket.write(bytes);
+			socket.uncork();
+		}
+	}
+}
+
+/**
+ * "a,b:4731,[::1]:4730" → addresses, in that order. IPv6 goes with brackets, or without when no port follows.
+ * Throws BAD_ARGUMENT.
+ */
+export function parseServers(
+	text: string | readonly string[],
+	defaultPort: number = DEFAULT_PORT,
+	tls?: TlsFiles,
+): ServerAddress[] {
+	const names = (typeof text === "string" ? [text] : text).flatMap((part) => part.split(","));
+	const servers: ServerAddress[] = [];
+	for (const untrimmed of names) {
+		const name = untrimmed.trim();
+		if (name === "") continue;
+		// [host]:port, [host], host:port, or a host with no colon or with several (IPv6)
+		const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(name);
+		const host = match === null ? name : (match[1] ?? match[2]);
+		const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
+		if (match === null && !isIPv6(name)) {
+			throw new GearmanError("BAD_ARGUMENT", `"${name}" is not a server: expected HOST or HOST:PORT`);
+		}
+		if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+			throw new GearmanError("BAD_ARGUMENT", `port ${port} of server "${name}" is not within 1 and 65535`);
+		}
+		servers.push(tls === undefined ? { host, port } : { host, port, tls });
+	}
+	if (servers.length === 0) throw new GearmanError("BAD_ARGUMENT", "no server was named");
+	return servers;
+}
+
+/** "host:port", IPv6 in brackets. */
+export function nameOf(address: ServerAddress): string {
+	return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** Milliseconds to wait before reconnect number `attempt` (from 0): 0.1 s to 10 s, exponential, full jitter. */
+export function backoff(attempt: number): number {
+	const longest = Math.min(10_000, 200 * 2 ** Math.min(attempt, 16));
+	return 100 + Math.random() * (longest - 100);
+}
+
+function isRefused(error: unknown): boolean {
+	return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
+}
+
+function isIpAddress(host: string): boolean {
+	return host.includes(":") || /^[\d.]+$/.test(host);
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+	if (signal?.aborted) throw new GearmanError("ABORTED", undefined, { cause: signal.reason });
+}
+
+/** The event, or a rejection when the socket fails or closes first. */
+function once(socket: Socket, event: "connect" | "secureConnect"): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const onClose = () => reject(new Error("the connection was closed"));
+		socket.once("error", reject);
+		socket.once("close", onClose);
+		socket.once(event, () => {
+			socket.off("error", reject);
+			socket.off("close", onClose);
+			resolve();
+		});
+	});
+}
+
+function reasonOf(error: unknown): string {
+	if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
+	if (!(error instanceof Error)) return String(error);
+	const code = "code" in error && typeof error.code === "string" ? error.code : "";
+	return REASONS[code] ?? error.message;
+}
+
+async function readTlsFiles(tls: TlsFiles): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
+	const { readFile } = await import("node:fs/promises");
+	const read = async (file: string | undefined): Promise<Buffer | undefined> => {
+		if (file === undefined) return undefined;
+		try {
+			return await readFile(file);
+		} catch (error) {
+			throw new GearmanError("BAD_ARGUMENT", `could not read ${file}: ${reasonOf(error)}`, { cause: error });
+		}
+	};
+	const [ca, cert, key] = await Promise.all([read(tls.caFile), read(tls.certificateFile), read(tls.keyFile)]);
+	return { ca, cert, key };
+}
