@@ -2,7 +2,6 @@
 // port; the pid file only when the port listens.
 
 import { readFileSync } from "node:fs";
-import { execa } from "execa";
 import { GearmanError } from "../errors.ts";
 import { type Level, LEVELS, Log } from "../log.ts";
 import type { Options } from "../options.ts";
@@ -18,7 +17,7 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
 	await setLimits(options);
 	if (options.user !== undefined) await switchUser(options.user);
-	const log = openLog(options);
+	const log = await openLog(options);
 	const server = new Server({ ...settings(options), log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
 	listenToSignals(server);
@@ -84,6 +83,7 @@ async function setLimits(options: Options<"server">): Promise<void> {
 	if (descriptors !== undefined) limits.push(`--nofile=${descriptors}`);
 	if (options.coredump) limits.push("--core=unlimited");
 	for (const limit of limits) {
+		const { execa } = await import("execa");
 		try {
 			await execa("prlimit", [`--pid=${process.pid}`, limit]);
 		} catch (error) {
@@ -103,6 +103,7 @@ function connectionLimit(): number | undefined {
 
 async function switchUser(user: string): Promise<void> {
 	if (process.getuid?.() !== 0) throw new GearmanError("BAD_ARGUMENT", "Must be root to switch users.");
+	const { execa } = await import("execa"); // 80 ms that most starts need not pay
 	try {
 		const { stdout: group } = await execa("id", ["-g", user]);
 		const { stdout: groups } = await execa("id", ["-G", user]);
@@ -114,9 +115,9 @@ async function switchUser(user: string): Promise<void> {
 	}
 }
 
-function openLog(options: Options<"server">): Log {
+async function openLog(options: Options<"server">): Promise<Log> {
 	const level = levelOf(options);
-	const also = options.syslog ? openSyslog() : undefined;
+	const also = options.syslog ? await openSyslog() : undefined;
 	const file = options["log-file"] ?? (options.daemon ? DAEMON_LOG : "stderr");
 	try {
 		return new Log(level, file, also);
@@ -134,7 +135,8 @@ function levelOf(options: Options<"server">): Level {
 }
 
 /** Node cannot write to /dev/log; logger(1) can, a line at a time, each with its priority in front. */
-function openSyslog(): (level: Level, line: string) => void {
+async function openSyslog(): Promise<(level: Level, line: string) => void> {
+	const { execa } = await import("execa");
 	const logger = execa("logger", ["--tag", "gearmand", `--id=${process.pid}`, "--prio-prefix"], {
 		stdin: "pipe",
 		stdout: "ignore",

@@ -121,7 +121,7 @@ function submitJob(
 	packet: Packet,
 	priority: Priority,
 	isBackground: boolean,
-	timeMs: number,
+	dueMs: number,
 	reducer: string | undefined,
 ): void {
 	if (packet.lengthOf(1) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
@@ -136,16 +136,19 @@ function submitJob(
 
 	const queue = jobs.functionOf(functionName);
 	if (jobs.isFull(queue, priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
-	const job = jobs.create({ queue, unique, uniqueKey, workload, priority, isBackground, timeMs, reducer });
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${timeMs / 1000}`);
+	const submittedMs = server.nowMs();
+	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
+	const job = jobs.create(request);
+	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
 	if (isBackground) {
 		peer.awaitCommit(job);
+		journal.used(jobs.lastNumber);
 		journal.add(job, peer);
 	} else {
 		jobs.attach(job, peer.asClient());
 		// Before release(), which may wake a worker: a connection that is both hears of its job first.
 		peer.send(Type.JOB_CREATED, job.handle);
-		jobs.release(job, server.nowMs());
+		jobs.release(job, submittedMs);
 	}
 }
 

@@ -51,9 +51,11 @@ export interface NewJob {
 	readonly priority: Priority;
 	readonly isBackground: boolean;
 	/** Not before this time, ms since 1970; 0: now. */
-	readonly timeMs: number;
+	readonly dueMs: number;
 	/** SUBMIT_REDUCE_JOB's reducer function. */
 	readonly reducer: string | undefined;
+	/** ms since 1970. */
+	readonly submittedMs: number;
 }
 
 /** One piece of work. */
@@ -65,6 +67,8 @@ export class Job {
 	readonly workload: Buffer;
 	readonly priority: Priority;
 	readonly reducer: string | undefined;
+	readonly dueMs: number;
+	readonly submittedMs: number;
 	/** Kept until it is done, whoever leaves. */
 	isBackground: boolean;
 	/** The store has it, or is about to: it must be deleted there when the job is done. */
@@ -74,8 +78,8 @@ export class Job {
 	/** Cancelled while running: it ends with its worker's next word, and the result goes nowhere. */
 	isCancelled = false;
 	state: JobState = JobState.HELD;
-	/** HELD and DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970, 0: now. */
-	timeMs: number;
+	/** DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970. */
+	timeMs = 0;
 	heapIndex = -1;
 	/** Assignments lost so far. */
 	retries = 0;
@@ -98,7 +102,12 @@ export class Job {
 		this.priority = request.priority;
 		this.reducer = request.reducer;
 		this.isBackground = request.isBackground;
-		this.timeMs = request.timeMs;
+		this.dueMs = request.dueMs;
+		this.submittedMs = request.submittedMs;
+	}
+
+	get functionName(): string {
+		return this.queue.name;
 	}
 
 	/** Nobody wants it any more. */

@@ -27,6 +27,8 @@ export interface JobEvents {
 	wake(worker: Worker): void;
 	/** The job was given up: its last allowed assignment was lost. Its clients are still attached. */
 	exhausted(job: Job): void;
+	/** An assignment was lost; the job goes back to its queue, `retries` counts it. */
+	lost(job: Job): void;
 	/** A running job's time was over; it goes back to its queue. */
 	timedOut(job: Job): void;
 	/** The job left the table for good, done or not. */
@@ -86,6 +88,11 @@ export class JobTable {
 		return this.#uniques.get(unique);
 	}
 
+	/** Handles are numbered from here on: what an earlier run may have used is not used again. */
+	numberFrom(lastNumber: number): void {
+		this.#lastNumber = Math.max(this.#lastNumber, lastNumber);
+	}
+
 	/** The job that a submit to this function with this key joins. */
 	findCoalescing(functionName: string, uniqueKey: string): Job | undefined {
 		let job = this.#uniques.get(uniqueKey);
@@ -109,9 +116,25 @@ export class JobTable {
 		return limit > 0 && queue.total >= limit;
 	}
 
+	/** The number in the newest handle. */
+	get lastNumber(): number {
+		return this.#lastNumber;
+	}
+
 	/** A new job, HELD: it has a handle and coalesces, but nobody can grab it before release(). */
 	create(request: NewJob): Job {
-		const job = new Job(`${this.#options.handlePrefix}:${++this.#lastNumber}`, request);
+		return this.#add(new Job(`${this.#options.handlePrefix}:${++this.#lastNumber}`, request));
+	}
+
+	/** A job of an earlier run, HELD, with the handle it had. */
+	restore(handle: string, retries: number, request: NewJob): Job {
+		const job = new Job(handle, request);
+		job.retries = retries;
+		job.isStored = true;
+		return this.#add(job);
+	}
+
+	#add(job: Job): Job {
 		job.queue.total++;
 		this.#handles.set(job.handle, job);
 		if (job.uniqueKey !== "") {
@@ -123,7 +146,8 @@ export class JobTable {
 
 	/** Lets a HELD job go: into its queue, or to sleep until its time. */
 	release(job: Job, nowMs: number): void {
-		if (job.timeMs > nowMs) {
+		if (job.dueMs > nowMs) {
+			job.timeMs = job.dueMs;
 			job.state = JobState.DELAYED;
 			job.queue.delayed++;
 			this.#timed.add(job);
@@ -276,7 +300,10 @@ export class JobTable {
 		else if (job.retries >= this.#options.maxLostAssignments) {
 			this.#events.exhausted(job);
 			this.remove(job);
-		} else this.#enqueue(job, nowMs);
+		} else {
+			this.#events.lost(job);
+			this.#enqueue(job, nowMs);
+		}
 	}
 
 	#enqueue(job: Job, nowMs: number): void {

@@ -13,15 +13,23 @@ export interface Waiter {
 	refused(job: Job, error: unknown): void;
 }
 
+/** A change whose job is the table's own. */
+type JobChange = Exclude<Change, { job: unknown }> | { readonly kind: "add" | "retry" | "remove"; readonly job: Job };
+
+/** Handle numbers reserved at a time. A restart skips what is left of them. */
+const RESERVE = 1_000_000;
+
 export class Journal {
 	readonly #store: Store;
 	readonly #onPending: () => void;
-	#next: Change[] = [];
+	#next: JobChange[] = [];
 	#writing: Promise<void> | undefined;
+	#reserved: number;
 
 	/** `onPending` is called when there is something to write: flush() is wanted at the end of the turn. */
-	constructor(store: Store, onPending: () => void) {
+	constructor(store: Store, lastReserved: number, onPending: () => void) {
 		this.#store = store;
+		this.#reserved = lastReserved;
 		this.#onPending = onPending;
 	}
 
@@ -32,14 +40,29 @@ export class Journal {
 		else {
 			job.isStored = true;
 			job.waiters = [waiter];
-			this.#change("add", job);
+			this.#change({ kind: "add", job });
 		}
+	}
+
+	/** The job has lost an assignment. Nobody waits for that to be kept. */
+	retry(job: Job): void {
+		this.#change({ kind: "retry", job });
+	}
+
+	/**
+	 * Handles up to this number are in use. Numbers are reserved far ahead, so that a handle is never given to a client
+	 * before the store knows that it may be.
+	 */
+	used(number: number): void {
+		if (number + RESERVE / 2 <= this.#reserved) return;
+		this.#reserved = number + RESERVE;
+		this.#change({ kind: "reserve", number: this.#reserved });
 	}
 
 	/** The job is done: it is to be forgotten. */
 	remove(job: Job): void {
 		job.isStored = false;
-		this.#change("remove", job);
+		this.#change({ kind: "remove", job });
 	}
 
 	/** End of turn: writes what was gathered, unless a batch is still on its way; then that one's end does it. */
@@ -65,12 +88,12 @@ export class Journal {
 		while (this.#writing !== undefined) await this.#writing;
 	}
 
-	#change(kind: Change["kind"], job: Job): void {
-		this.#next.push({ kind, job });
+	#change(change: JobChange): void {
+		this.#next.push(change);
 		this.#onPending();
 	}
 
-	async #settle(changes: Change[], written: Promise<void>): Promise<void> {
+	async #settle(changes: readonly JobChange[], written: Promise<void>): Promise<void> {
 		try {
 			await written;
 			commit(changes);
@@ -82,13 +105,15 @@ export class Journal {
 	}
 }
 
-function commit(changes: readonly Change[]): void {
-	for (const { kind, job } of changes) if (kind === "add") for (const waiter of takeWaiters(job)) waiter.committed(job);
+function commit(changes: readonly JobChange[]): void {
+	for (const change of changes) {
+		if (change.kind === "add") for (const waiter of takeWaiters(change.job)) waiter.committed(change.job);
+	}
 }
 
-function refuse(changes: readonly Change[], error: unknown): void {
-	for (const { kind, job } of changes) {
-		if (kind === "add") for (const waiter of takeWaiters(job)) waiter.refused(job, error);
+function refuse(changes: readonly JobChange[], error: unknown): void {
+	for (const change of changes) {
+		if (change.kind === "add") for (const waiter of takeWaiters(change.job)) waiter.refused(change.job, error);
 	}
 }
 

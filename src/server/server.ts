@@ -8,7 +8,7 @@ import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
-import type { Job } from "./job.ts";
+import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Peer } from "./peer.ts";
@@ -46,6 +46,8 @@ export interface ServerOptions {
 	readonly allowShutdown?: boolean;
 	/** Where background jobs are kept. Default "builtin": in memory. */
 	readonly queueType?: string;
+	/** Options of the stores, by their names at the command line, e.g. `state-dir`. */
+	readonly storeOptions?: Readonly<Record<string, string | undefined>>;
 	/** A store of your own, in place of queueType. */
 	readonly store?: Store;
 	/** What `version` answers. Default: this package's. */
@@ -66,6 +68,7 @@ const DEFAULTS = {
 	stallMs: 30_000,
 	allowShutdown: false,
 	queueType: "builtin",
+	storeOptions: {},
 } as const satisfies ServerOptions;
 
 type Settings = Omit<ServerOptions, "log"> &
@@ -77,6 +80,8 @@ const MAX_PREFIX = 50;
 const WAKE_TIMEOUT_MS = 200;
 /** How long replies may take to leave when the server stops. */
 const LINGER_MS = 1000;
+/** Jobs replayed before others get their turn. */
+const REPLAY_TURN = 1000;
 const MAX_TIMER_MS = 0x7fffffff;
 
 export class Server implements JobEvents {
@@ -88,6 +93,8 @@ export class Server implements JobEvents {
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
+	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
+	replayed: Promise<void> = Promise.resolve();
 	/** Settles when the server has stopped, for whatever reason. */
 	readonly stopped: Promise<void>;
 	#setStopped: () => void = () => {};
@@ -125,13 +132,11 @@ export class Server implements JobEvents {
 
 	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
 	async start(): Promise<void> {
-		const store = this.options.store ?? (await loadStore(this.options.queueType));
-		if (store === undefined) {
-			throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${this.options.queueType}`);
-		}
-		await store.open();
+		const store = this.options.store ?? (await this.#loadStore());
+		const lastReserved = await store.open();
+		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
-		this.#journal = new Journal(store, () => this.#scheduleTurn());
+		this.#journal = new Journal(store, lastReserved, () => this.#scheduleTurn());
 		try {
 			const gear = await loadProtocol("gear");
 			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
@@ -139,6 +144,44 @@ export class Server implements JobEvents {
 			this.#protocols.push(gear);
 		} catch (error) {
 			await store.close();
+			throw error;
+		}
+		this.replayed = this.#replay(store);
+		this.replayed.catch(() => {}); // whoever waits for it hears of it; so does the log
+	}
+
+	async #loadStore(): Promise<Store> {
+		const { queueType, storeOptions, port } = this.options;
+		const store = await loadStore(queueType, { port, options: storeOptions });
+		if (store !== undefined) return store;
+		throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${queueType}`);
+	}
+
+	/** Takes over what the last run left, while clients and workers are served already. */
+	async #replay(store: Store): Promise<void> {
+		let count = 0;
+		try {
+			for await (const stored of store.replay()) {
+				if (this.#isStopping) return;
+				const { handle, retries, functionName, unique, workload, reducer, dueMs, submittedMs } = stored;
+				const job = this.jobs.restore(handle, retries, {
+					queue: this.jobs.functionOf(functionName),
+					unique,
+					uniqueKey: uniqueKeyOf(unique, workload),
+					workload,
+					priority: stored.priority === HIGH || stored.priority === LOW ? stored.priority : NORMAL,
+					isBackground: true,
+					dueMs,
+					reducer,
+					submittedMs,
+				});
+				this.jobs.release(job, this.nowMs());
+				if (++count % REPLAY_TURN === 0) await new Promise(setImmediate);
+			}
+			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
+			this.#scheduleTurn();
+		} catch (error) {
+			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
 			throw error;
 		}
 	}
@@ -225,6 +268,10 @@ export class Server implements JobEvents {
 
 	timedOut(job: Job): void {
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
+	}
+
+	lost(job: Job): void {
+		if (job.isStored) this.journal.retry(job);
 	}
 
 	removed(job: Job): void {

@@ -2,9 +2,9 @@
 // started here and ended, by its id, when its test ends.
 
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, openSync, readSync, realpathSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +18,7 @@ const bin = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
 const PROGRAM_MS = 40_000;
 
 /** A folder with gearman, gearmand and gearadmin: as after `npm install --global`. */
-export const installed = mkdtempSync(join(tmpdir(), "gearman-bin-"));
+const installed = mkdtempSync(join(tmpdir(), "gearman-bin-"));
 for (const name of ["gearman", "gearmand", "gearadmin"]) symlinkSync(bin, join(installed, name));
 process.once("exit", () => rmSync(installed, { recursive: true, force: true }));
 
@@ -36,7 +36,7 @@ export const environment = {
 };
 
 /** The first program of that name for which `isIt` holds; undefined when there is none. */
-export function find(name, isIt) {
+function find(name, isIt) {
 	for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
 		try {
 			const path = join(folder, name);
@@ -63,13 +63,25 @@ export const C = {
 	gearadmin: find("gearadmin", isCompiled),
 };
 export const convert = find("convert", (path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"));
-export const identify = find("identify", (path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"));
-export const php = find("php", (path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes");
-export const perl = find("perl", (path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1");
+export const identify = find(
+	"identify",
+	(path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"),
+);
+export const php = find(
+	"php",
+	(path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes",
+);
+export const perl = find(
+	"perl",
+	(path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1",
+);
 
-/** `test`, or `test.skip` when one of the parts is not installed: its title shows up among the skipped ones. */
+/**
+ * `test`, or `test.skip` when one of the parts is not installed: its title shows up among the skipped ones. One after the
+ * other, for each starts several processes.
+ */
 export function testWith(...parts) {
-	return parts.every((part) => part !== undefined) ? test : test.skip;
+	return parts.every((part) => part !== undefined) ? test.serial : test.serial.skip;
 }
 
 /** Runs a program to its end: { stdout, stderr, exitCode }, output as latin1, a character a byte. */
@@ -87,13 +99,17 @@ export async function run(t, file, args, { input = "", ...more } = {}) {
 	});
 	t.teardown(() => child.kill("SIGKILL"));
 	const { stdout, stderr, exitCode, signal, timedOut, code } = await child;
-	if (code !== undefined && !timedOut && exitCode === undefined && signal === undefined) throw new Error(`${file}: ${code}`);
+	if (code !== undefined && !timedOut && exitCode === undefined && signal === undefined)
+		throw new Error(`${file}: ${code}`);
 	if (timedOut) throw new Error(`${file} ${args.join(" ")} did not end\n${stdout}\n${stderr}`);
 	return { stdout, stderr, exitCode };
 }
 
-/** Starts a program that goes on until the test ends; `output()` is what it has written so far, as latin1. */
-export function start(t, file, args, { env, cwd, stdin = "ignore" } = {}) {
+/**
+ * Starts a program that goes on until the test ends; `output()` is what it has written so far, as latin1. With `isGroup`
+ * all it has started ends with it.
+ */
+export function start(t, file, args, { env, cwd, stdin = "ignore", isGroup = false } = {}) {
 	const child = execa(file, args, {
 		stdin,
 		encoding: "buffer",
@@ -102,6 +118,7 @@ export function start(t, file, args, { env, cwd, stdin = "ignore" } = {}) {
 		extendEnv: false,
 		env: { ...environment, ...env },
 		cwd,
+		detached: isGroup,
 	});
 	const texts = { stdout: "", stderr: "" };
 	for (const name of ["stdout", "stderr"]) {
@@ -110,14 +127,16 @@ export function start(t, file, args, { env, cwd, stdin = "ignore" } = {}) {
 		});
 	}
 	t.teardown(async () => {
-		child.kill("SIGKILL");
-		await child;
+		if (child.exitCode !== null || child.signalCode !== null) return;
+		process.kill(isGroup ? -child.pid : child.pid, "SIGKILL");
+		// Not the end of its output, which children of its own may have inherited.
+		await once(child, "exit");
 	});
-	return { child, ended: child, output: () => texts.stdout, errors: () => texts.stderr };
+	return { child, output: () => texts.stdout, errors: () => texts.stderr };
 }
 
 /** A port nobody uses now. */
-export async function freePort() {
+async function freePort() {
 	const server = createServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
 	const { port } = server.address();
@@ -148,9 +167,14 @@ export async function startGearmand(t, gearmand, args = []) {
 /** Waits until as many workers are registered for each function: { name: count }. */
 export async function workersReady(t, port, wanted) {
 	const admin = await dial(t, port);
-	await until(async () => {
-		const rows = (await admin.list("status")).map((line) => line.split("\t"));
-		return Object.entries(wanted).every(([name, count]) => rows.some((row) => row[0] === name && row[3] === `${count}`));
-	}, `the workers for ${Object.keys(wanted)}`);
+	await until(
+		async () => {
+			const rows = (await admin.list("status")).map((line) => line.split("\t"));
+			return Object.entries(wanted).every(([name, count]) =>
+				rows.some((row) => row[0] === name && row[3] === `${count}`),
+			);
+		},
+		`the workers for ${Object.keys(wanted)}`,
+	);
 	admin.destroy();
 }

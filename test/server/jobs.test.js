@@ -11,11 +11,12 @@ const receiver = { send() {}, forward() {}, isCongested: false, onceDrained() {}
 
 /** A table, a clock, and what the table told. */
 function create(options = {}) {
-	const told = { woken: [], exhausted: [], timedOut: [], removed: [] };
+	const told = { woken: [], exhausted: [], timedOut: [], removed: [], lost: [] };
 	const events = {
 		wake: (worker) => told.woken.push(worker),
 		exhausted: (job) => told.exhausted.push(job),
 		timedOut: (job) => told.timedOut.push(job),
+		lost: (job) => told.lost.push(job),
 		removed: (job) => told.removed.push(job),
 	};
 	const table = new JobTable(events, {
@@ -28,7 +29,7 @@ function create(options = {}) {
 	return { table, told };
 }
 
-function submit(table, name, { priority = NORMAL, timeMs = 0, client, unique = "", nowMs = 0 } = {}) {
+function submit(table, name, { priority = NORMAL, dueMs = 0, client, unique = "", nowMs = 0 } = {}) {
 	const workload = Buffer.alloc(0);
 	const uniqueKey = uniqueKeyOf(unique, workload);
 	const job = table.create({
@@ -38,8 +39,9 @@ function submit(table, name, { priority = NORMAL, timeMs = 0, client, unique = "
 		workload,
 		priority,
 		isBackground: client === undefined,
-		timeMs,
+		dueMs,
 		reducer: undefined,
+		submittedMs: nowMs,
 	});
 	if (client !== undefined) table.attach(job, client);
 	table.release(job, nowMs);
@@ -117,7 +119,7 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 					if (table.findCoalescing(action.name, "u") === undefined) submit(table, action.name, { unique: "u", nowMs });
 					break;
 				case "submitDelayed":
-					submit(table, action.name, { timeMs: nowMs + action.delayMs, nowMs });
+					submit(table, action.name, { dueMs: nowMs + action.delayMs, nowMs });
 					break;
 				case "grab": {
 					const able = [...table.jobs()].filter(

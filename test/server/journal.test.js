@@ -10,12 +10,17 @@ class HeldStore {
 	#waiting = [];
 	#arrivals = [];
 
-	async open() {}
+	async open() {
+		return 0;
+	}
+
 	async *replay() {}
 	async close() {}
 
 	write(changes) {
-		this.batches.push(changes.map(({ kind, job }) => [kind, job.workload.toString()]));
+		this.batches.push(
+			changes.filter(({ kind }) => kind !== "reserve").map(({ kind, job }) => [kind, job.workload.toString()]),
+		);
 		const promise = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
 		this.#arrivals.shift()?.();
 		return promise;

@@ -3,7 +3,9 @@
 import type { Change, Store, StoredJob } from "./index.ts";
 
 export class MemoryStore implements Store {
-	async open(): Promise<void> {}
+	async open(): Promise<number> {
+		return 0;
+	}
 
 	async *replay(): AsyncGenerator<StoredJob> {}
 

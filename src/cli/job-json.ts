@@ -1,0 +1,79 @@
+// What comes of one job as one line of JSON, in the order of the input (--json).
+
+import { isUtf8 } from "node:buffer";
+import type { GearmanError } from "../errors.ts";
+import type { Packet } from "../protocol/parser.ts";
+import { Job } from "./job-output.ts";
+
+/** How a job ended, by the error's code. */
+const STATES: Readonly<Record<string, string>> = {
+	CONNECTION_LOST: "lost",
+	COULD_NOT_CONNECT: "unreachable",
+	JOB_EXCEPTION: "exception",
+	JOB_FAILED: "failed",
+	TIMED_OUT: "timeout",
+};
+
+export class JobJson extends Job {
+	#isTurn = false;
+	#line: string | undefined;
+	#numerator = 0;
+	#denominator = 0;
+	#parts: Buffer[] = [];
+
+	override beginTurn(): void {
+		this.#isTurn = true;
+		if (this.#line !== undefined) this.jobs.print(this.#line);
+	}
+
+	protected override created(): void {
+		if (this.jobs.isBackground) this.#finish("queued", {});
+	}
+
+	protected override data(packet: Packet): void {
+		const bytes = packet.keepData();
+		this.#parts.push(bytes);
+		this.jobs.keep(this, bytes.length);
+	}
+
+	protected override warning(packet: Packet): void {
+		this.jobs.printError("", packet.keepData());
+	}
+
+	protected override status(numerator: number, denominator: number): void {
+		this.#numerator = numerator;
+		this.#denominator = denominator;
+		if (this.#isTurn) this.jobs.showProgress(this.functionName, numerator, denominator);
+	}
+
+	protected override complete(packet: Packet): void {
+		this.data(packet);
+		this.#finish("complete", bytesAs("result", Buffer.concat(this.#parts)));
+	}
+
+	protected override error(error: GearmanError): void {
+		const partial = this.#parts.length > 0 ? bytesAs("result", Buffer.concat(this.#parts)) : {};
+		const thrown = error.data === undefined ? {} : bytesAs("exception", error.data);
+		this.#finish(STATES[error.code] ?? "error", { ...partial, ...thrown, error: error.message });
+	}
+
+	#finish(state: string, rest: object): void {
+		this.#parts = [];
+		const line = {
+			function: this.functionName,
+			handle: this.handle,
+			unique: this.unique,
+			state,
+			numerator: this.#numerator,
+			denominator: this.#denominator,
+			...rest,
+		};
+		this.#line = `${JSON.stringify(line)}\n`;
+		if (this.#isTurn) this.jobs.print(this.#line);
+	}
+}
+
+/** Bytes as text under `name` where they are UTF-8, else as base64 under `nameBase64`. */
+function bytesAs(name: string, bytes: Buffer): object {
+	return isUtf8(bytes) ? { [name]: bytes.toString("utf8") } : { [`${name}Base64`]: bytes.toString("base64") };
+}

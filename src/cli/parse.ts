@@ -1,0 +1,191 @@
+// Canonical words of getopt.ts → `Options<M>`: command line over environment over config file over default. Called by
+// main.ts. Two roads lead to the same values (test/cli/parse.test.js holds them equal): a loop for lines of single
+// letters only, which is what starts fast, and yargs (words.ts, loaded then) for long options and config files.
+
+import { readFileSync } from "node:fs";
+import { GearmanError } from "../errors.ts";
+import { type Mode, type Option, type Options, options } from "../options.ts";
+import { getopt, type Scanned } from "./getopt.ts";
+
+export interface Parsed<M extends Mode> {
+	options: Options<M>;
+	operands: string[];
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Option → its texts as given, in order; a flag is "true" each time. */
+export type Given = Map<string, string[]>;
+
+const DEFAULT_CONFIG_FILE = "/etc/gearmand.conf";
+
+const NO_WORDS: Given = new Map();
+
+/** Throws GearmanError USAGE with a sentence; the caller knows how its mode prints it. */
+export async function parse<M extends Mode>(mode: M, argv: readonly string[], env: Environment): Promise<Parsed<M>> {
+	const scanned = getopt(mode, argv);
+	// gearman -H wins over any error; gearmand and gearadmin want a line without errors first.
+	if (scanned.wantsHelp && (mode === "client" || mode === "worker")) {
+		return { options: resolve(mode, new Map([["help", ["true"]]]), {}, NO_WORDS), operands: [] };
+	}
+	const given = await read(mode, scanned);
+	let file = NO_WORDS;
+	if (mode === "server") {
+		const named =
+			given.get("config-file")?.at(-1) ?? environment("config-file", options.server["config-file"], env)?.[1];
+		file = await readConfigFile(named);
+	}
+	return { options: resolve(mode, given, env, file), operands: scanned.operands };
+}
+
+/** The two roads. */
+async function read(mode: Mode, scanned: Scanned): Promise<Given> {
+	if (scanned.problem !== undefined) throw new GearmanError("USAGE", scanned.problem);
+	if (scanned.isPlain) return fold(scanned.words);
+	return (await import("./words.ts")).parseWords(mode, scanned.words);
+}
+
+/** The quick road. */
+export function fold(words: readonly string[]): Given {
+	const given: Given = new Map();
+	for (const word of words) {
+		const equals = word.indexOf("=");
+		const name = word.slice(2, equals < 0 ? undefined : equals);
+		const value = equals < 0 ? "true" : word.slice(equals + 1);
+		const values = given.get(name);
+		if (values === undefined) given.set(name, [value]);
+		else values.push(value);
+	}
+	return given;
+}
+
+/** Puts the layers on one another and reads the texts as what the table says. */
+function resolve<M extends Mode>(mode: M, given: Given, env: Environment, file: Given): Options<M> {
+	const read: Record<string, unknown> = {};
+	for (const [name, option] of Object.entries<Option>(options[mode])) {
+		const words = given.get(name);
+		const variable = words === undefined ? environment(name, option, env) : undefined;
+		const fallback = option.default === undefined ? undefined : [String(option.default)];
+		const texts = words ?? variable?.slice(1) ?? file.get(name) ?? fallback;
+		read[name] = coerce(mode, name, option, texts, variable?.[0]);
+	}
+	return read as Options<M>;
+}
+
+/** [variable, value] that speaks for an option, or undefined. */
+function environment(name: string, option: Option, env: Environment): [string, string] | undefined {
+	if (option.isAct) return undefined;
+	for (const variable of variables(name, option)) {
+		const value = env[variable];
+		// Kubernetes sets GEARMAND_PORT=tcp://10.0.0.1:4730 for a service called gearmand.
+		if (value !== undefined && value !== "" && !/^(tcp|udp|sctp):\/\//.test(value)) return [variable, value];
+	}
+	return undefined;
+}
+
+/** Environment variables of an option, the first one set counts; for the docs too. */
+export function variables(name: string, option: Option): string[] {
+	if (option.isAct) return [];
+	return [`GEARMAN_${name.toUpperCase().replaceAll("-", "_")}`, ...(option.env ?? [])];
+}
+
+/** Texts → value: one function for every road and layer. `variable` is the environment's they are from, if any. */
+function coerce(
+	mode: Mode,
+	name: string,
+	option: Option,
+	texts: readonly string[] | undefined,
+	variable: string | undefined,
+): unknown {
+	if (option.type === "count") return texts?.length ?? 0;
+	const text = texts?.at(-1);
+	if (texts === undefined || text === undefined) {
+		if (option.type === "boolean") return false;
+		return option.type === "strings" ? [] : undefined;
+	}
+	const invalid = (value: string): GearmanError => {
+		if (mode === "server" && name === "verbose")
+			return new GearmanError("USAGE", "Invalid value for --verbose supplied");
+		if (mode === "server" && name === "hashtable-buckets" && Number(value) <= 0) {
+			return new GearmanError("USAGE", "hashtable-buckets has to be greater than 0");
+		}
+		const where = variable === undefined ? `option '--${name}'` : `environment variable '${variable}'`;
+		return new GearmanError("USAGE", `the argument ('${value}') for ${where} is invalid`);
+	};
+	const choose = (value: string): string => {
+		if (option.choices === undefined || option.choices.includes(value)) return value;
+		const lower = value.toLowerCase();
+		if (option.choices.includes(lower)) return lower;
+		throw invalid(value);
+	};
+	switch (option.type) {
+		case "boolean":
+			if (/^(1|true|yes|on)$/i.test(text)) return true;
+			if (/^(0|false|no|off)$/i.test(text)) return false;
+			throw invalid(text);
+		case "strings":
+			return texts.map(choose);
+		case "string":
+			return name === "port" && (mode === "client" || mode === "worker") ? portNumber(text, invalid) : choose(text);
+		case "number":
+		case "duration": {
+			const value = option.type === "number" ? wholeNumber(text, mode) : milliseconds(text);
+			const [least, most] = option.range ?? [0, Number.MAX_SAFE_INTEGER];
+			if (value === undefined || value < least || value > most) throw invalid(text);
+			return value < 0 && option.negativeIsNone ? undefined : value;
+		}
+	}
+}
+
+/** As C's gearman reads -p: atoi, and 4730 for nothing usable. */
+function portNumber(text: string, invalid: (text: string) => GearmanError): string {
+	const port = Number.parseInt(text, 10);
+	if (port > 65_535) throw invalid(text);
+	return port > 0 ? String(port) : "4730";
+}
+
+/** gearmand takes digits only; gearman and gearadmin blanks around them. */
+function wholeNumber(text: string, mode: Mode): number | undefined {
+	const trimmed = mode === "server" ? text : text.trim();
+	return /^[+-]?\d+$/.test(trimmed) ? Number(trimmed) : undefined;
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** "1500", "1500ms", "1.5s", "2m", "1h", "7d" → ms, whole. */
+function milliseconds(text: string): number | undefined {
+	const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/.exec(text);
+	return match === null ? undefined : Math.round(Number(match[1]) * (UNITS[match[2] ?? "ms"] ?? 1));
+}
+
+/**
+ * gearmand's file: words as on the command line, over any number of lines, `#` to the end of a line a comment. Words
+ * that are no options are passed over, as in C, but not in silence.
+ */
+async function readConfigFile(path: string | undefined): Promise<Given> {
+	let text: string;
+	try {
+		text = readFileSync(path ?? DEFAULT_CONFIG_FILE, "utf8");
+	} catch {
+		if (path === undefined) return NO_WORDS;
+		throw new GearmanError("USAGE", "Could not open configuration file.");
+	}
+	const file = path ?? DEFAULT_CONFIG_FILE;
+	const words = text.split("\n").flatMap((line) => line.replace(/(^|\s)#.*/, "").split(/\s+/));
+	const scanned = getopt(
+		"server",
+		words.filter((word) => word !== ""),
+		{ keepsOperands: true },
+	);
+	try {
+		const given = await read("server", { ...scanned, isPlain: false });
+		for (const name of ["check-args", "config-file"]) {
+			if (given.has(name)) throw new GearmanError("USAGE", `unrecognised option '--${name}'`);
+		}
+		for (const word of scanned.operands)
+			process.stderr.write(`gearmand: ${file}: '${word}' is not an option: ignored\n`);
+		return given;
+	} catch (error) {
+		throw error instanceof GearmanError ? new GearmanError("USAGE", `${error.message} in ${file}`) : error;
+	}
+}

@@ -1,0 +1,266 @@
+// The client: submits jobs to one job server or several, asks for their status, and nothing else. Connects when first
+// used, comes back after a lost connection, and never submits a job twice: what was written and not answered is reported
+// (CONNECTION_LOST), not repeated.
+//
+// Spread over servers: a job with a unique key goes to the same server every time (equal jobs can only meet there), others
+// take turns. A server that cannot be reached is passed over as long as nothing was written.
+
+import { GearmanError } from "../errors.ts";
+import { parseServers, type ServerAddress, type TlsFiles } from "../net/connection.ts";
+import { type PacketType, Type } from "../protocol/commands.ts";
+import { encodeRequest, fromName } from "../protocol/packet.ts";
+import type { Packet } from "../protocol/parser.ts";
+import { Call, couldNotConnect, limit } from "./call.ts";
+import { murmur3 } from "./hash.ts";
+import { Link, type TaskObserver } from "./link.ts";
+import { argument, encodeBackground, encodeForeground, encodeWithData, toBytes } from "./submission.ts";
+import { Task } from "./task.ts";
+
+export type Priority = "high" | "normal" | "low";
+
+export interface ClientOptions {
+	/** Port of servers named without one; 4730. */
+	readonly port?: number;
+	/** Speak TLS to all servers given as text. */
+	readonly tls?: TlsFiles;
+	/** False: do not ask for WORK_EXCEPTION; jobs that raise then end as failed. */
+	readonly exceptions?: boolean;
+}
+
+export interface CallOptions {
+	readonly signal?: AbortSignal;
+	/** Longest wait without any sign of life, in ms. */
+	readonly timeoutMs?: number;
+}
+
+export interface SubmitOptions extends CallOptions {
+	/** Jobs of equal function and key run once, all submitters get the result; "-": the workload is the key.
+	 * Default: a fresh UUID, so that no two jobs are taken for one. */
+	readonly unique?: string;
+	readonly priority?: Priority;
+	/** Function that puts the job's results together (SUBMIT_REDUCE_JOB; always of normal priority). */
+	readonly reducer?: string;
+}
+
+export interface BackgroundOptions extends SubmitOptions {
+	/** Earliest start: a Date or Unix seconds (SUBMIT_JOB_EPOCH; always of normal priority, whole seconds). */
+	readonly at?: Date | number;
+	/** Earliest start, from now. */
+	readonly delayMs?: number;
+}
+
+export interface JobStatus {
+	readonly isKnown: boolean;
+	readonly isRunning: boolean;
+	readonly numerator: number;
+	readonly denominator: number;
+}
+
+export interface UniqueStatus extends JobStatus {
+	/** Clients that wait for the job. */
+	readonly clients: number;
+}
+
+const EMPTY = new Uint8Array(0);
+
+export class Client {
+	readonly #links: readonly Link[];
+	/** #orders[n]: all links from number n on, for jobs that take turns. */
+	readonly #orders: readonly (readonly Link[])[];
+	#turn = 0;
+	#isClosed = false;
+
+	/** Nothing is connected yet. Throws BAD_ARGUMENT. */
+	constructor(servers: string | readonly (string | ServerAddress)[] = "localhost", options: ClientOptions = {}) {
+		const addresses = (typeof servers === "string" ? [servers] : servers).flatMap((server) =>
+			typeof server === "string" ? parseServers(server, options.port, options.tls) : [server],
+		);
+		if (addresses.length === 0) throw new GearmanError("BAD_ARGUMENT", "no server was named");
+		const links = addresses.map((address) => new Link(address, options.exceptions ?? true));
+		this.#links = links;
+		this.#orders = links.map((_, from) => [...links.slice(from), ...links.slice(0, from)]);
+	}
+
+	/** Runs a job; see Task for the result. The workload must not be changed before the task has its handle. */
+	submit(functionName: string, workload: Uint8Array | string = EMPTY, options: SubmitOptions = {}): Task {
+		const task = new Task(functionName, options.unique || newUnique());
+		if (options.signal?.aborted) {
+			task.observer.onError(new GearmanError("ABORTED", undefined, { cause: options.signal.reason }));
+			return task;
+		}
+		task.watch(options, this.start(task.observer, functionName, workload, { ...options, unique: task.unique }));
+		return task;
+	}
+
+	/** submit() by callbacks instead of a Task, for many thousand jobs at a time. Signal and timeout are the caller's. */
+	start(
+		observer: TaskObserver,
+		functionName: string,
+		workload: Uint8Array | string = EMPTY,
+		options: SubmitOptions = {},
+	): { readonly isWritten: boolean; isCancelled: boolean } {
+		const bytes = toBytes(workload);
+		const parts = encodeForeground(functionName, bytes, options);
+		const call = new Call(this, this.#orderFor(functionName, options.unique, bytes), parts, Type.JOB_CREATED, observer);
+		this.dispatch(call);
+		return call;
+	}
+
+	/** background() by callbacks. */
+	startBackground(
+		observer: Pick<TaskObserver, "onCreated" | "onError">,
+		functionName: string,
+		workload: Uint8Array | string = EMPTY,
+		options: BackgroundOptions = {},
+	): { readonly isWritten: boolean; isCancelled: boolean } {
+		const bytes = toBytes(workload);
+		const parts = encodeBackground(functionName, bytes, options);
+		const order = this.#orderFor(functionName, options.unique, bytes);
+		const call = new Call(this, order, parts, Type.JOB_CREATED, undefined, (result) => {
+			if (result instanceof GearmanError) observer.onError(result);
+			else observer.onCreated(fromName(result.text(0)));
+		});
+		this.dispatch(call);
+		return call;
+	}
+
+	/** Queues a job nobody waits for; gives its handle once the server has it. */
+	async background(
+		functionName: string,
+		workload: Uint8Array | string = EMPTY,
+		options: BackgroundOptions = {},
+	): Promise<string> {
+		const bytes = toBytes(workload);
+		const parts = encodeBackground(functionName, bytes, { ...options, unique: options.unique || newUnique() });
+		const order = this.#orderFor(functionName, options.unique, bytes);
+		return await this.#ask(order, parts, Type.JOB_CREATED, options, (answer) => fromName(answer.text(0)));
+	}
+
+	/** What the servers know of a job. They forget a job when it is done. */
+	async status(handle: string, options: CallOptions = {}): Promise<JobStatus> {
+		const packet = [encodeRequest("GET_STATUS", [argument("handle", handle)])];
+		return await this.#askAll(packet, Type.STATUS_RES, options, readStatus);
+	}
+
+	/** What the servers know of a job, by its unique key. */
+	async statusUnique(unique: string, options: CallOptions = {}): Promise<UniqueStatus> {
+		const packet = [encodeRequest("GET_STATUS_UNIQUE", [argument("unique", unique)])];
+		return await this.#askAll(packet, Type.STATUS_RES_UNIQUE, options, (answer) => ({
+			...readStatus(answer),
+			clients: Number.parseInt(answer.text(5), 10) || 0,
+		}));
+	}
+
+	/** Sends bytes to a server and back. */
+	async echo(bytes: Uint8Array | string = EMPTY, options: CallOptions = {}): Promise<Buffer> {
+		const packet = encodeWithData("ECHO_REQ", [], toBytes(bytes));
+		return await this.#ask(this.#nextOrder(), packet, Type.ECHO_RES, options, (answer) => answer.keepData());
+	}
+
+	/** Closes the connections. Tasks that have not ended reject ABORTED; their jobs are the server's to drop. */
+	close(): void {
+		this.#isClosed = true;
+		for (const link of this.#links) link.close();
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.close();
+	}
+
+	/** Resolves when the connections have room for more submits. */
+	async drained(): Promise<void> {
+		for (const link of this.#links) await link.drained();
+	}
+
+	/** Sends a request to the first of its servers that can be had. Calls only. */
+	dispatch(call: Call): void {
+		if (this.#isClosed) {
+			call.onError(new GearmanError("ABORTED", "the client was closed"));
+			return;
+		}
+		// Servers that are down come last: a wait for them is better than an error, a try at once is not.
+		let next: Link | undefined;
+		for (const link of call.order) {
+			if (call.failures.has(link)) continue;
+			if (next === undefined || (next.isDown && !link.isDown)) next = link;
+		}
+		if (next !== undefined) next.send(call);
+		else call.onError(couldNotConnect([...call.failures.values()]));
+	}
+
+	#ask<T>(
+		order: readonly Link[],
+		parts: readonly Buffer[],
+		answer: PacketType,
+		options: CallOptions,
+		read: (packet: Packet) => T,
+	): Promise<T> {
+		return new Promise((resolve, reject) => {
+			let forget = () => {};
+			const call = new Call(this, order, parts, answer, undefined, (result) => {
+				forget();
+				if (result instanceof GearmanError) reject(result);
+				else resolve(read(result));
+			});
+			forget = limit(options, (code, message, cause) => {
+				call.isCancelled = true;
+				reject(new GearmanError(code, message, { cause, mayHaveRun: call.isWritten && answer === Type.JOB_CREATED }));
+			});
+			if (!call.isCancelled) this.dispatch(call);
+		});
+	}
+
+	/** Asks every server, as only one knows the job; an unreachable one spoils nothing if another knows it. */
+	async #askAll<T extends JobStatus>(
+		parts: readonly Buffer[],
+		answer: PacketType,
+		options: CallOptions,
+		read: (packet: Packet) => T,
+	): Promise<T> {
+		const answers = await Promise.allSettled(
+			this.#links.map((link) => this.#ask([link], parts, answer, options, read)),
+		);
+		const statuses = answers.flatMap((settled) => (settled.status === "fulfilled" ? [settled.value] : []));
+		const known = statuses.find((status) => status.isKnown);
+		if (known !== undefined) return known;
+		for (const settled of answers) if (settled.status === "rejected") throw settled.reason;
+		return statuses[0];
+	}
+
+	#nextOrder(): readonly Link[] {
+		this.#turn = (this.#turn + 1) % this.#orders.length;
+		return this.#orders[this.#turn];
+	}
+
+	#orderFor(functionName: string, unique: string | undefined, workload: Uint8Array): readonly Link[] {
+		if (this.#links.length === 1) return this.#links;
+		if (!unique) return this.#nextOrder();
+		const hash = murmur3(unique === "-" ? workload : Buffer.from(`${functionName}\0${unique}`));
+		return [...this.#links].sort((a, b) => b.weightFor(hash) - a.weightFor(hash));
+	}
+}
+
+/**
+ * A key no other job has: a UUID of version 7 (time, then randomness). gearmand's stores keep one job a function and key,
+ * so an empty key is no good default. Math.random(), because keys are no secret and node:crypto takes 4 ms to load.
+ */
+export function newUnique(): string {
+	const time = Date.now().toString(16).padStart(12, "0");
+	const variant = "89ab"[Math.floor(Math.random() * 4)];
+	return `${time.slice(0, 8)}-${time.slice(8)}-7${randomHex(3)}-${variant}${randomHex(3)}-${randomHex(12)}`;
+}
+
+function randomHex(digits: number): string {
+	return Math.floor(Math.random() * 16 ** digits)
+		.toString(16)
+		.padStart(digits, "0");
+}
+
+function readStatus(answer: Packet): JobStatus {
+	return {
+		isKnown: answer.text(1) === "1",
+		isRunning: answer.text(2) === "1",
+		numerator: Number.parseInt(answer.text(3), 10) || 0,
+		denominator: Number.parseInt(answer.text(4), 10) || 0,
+	};
+}

@@ -1,0 +1,193 @@
+// Every option of every mode, once. Feeds the command line (yargs and the C spellings), environment, config file,
+// --help, README tables, man pages and shell completion. The same letter may mean different things by mode, as in C.
+
+/** How an option's text is read. `strings` may be given several times; `duration` is milliseconds, or 30s, 5m, 2h, 1d. */
+export type OptionType = "boolean" | "string" | "strings" | "number" | "duration" | "count";
+
+export interface Option {
+	readonly type: OptionType;
+	/** One letter, as in C where C has it. */
+	readonly short?: string;
+	readonly describe: string;
+	/** The argument's name in --help: HOST, N … */
+	readonly arg?: string;
+	readonly default?: string | number | boolean;
+	/** The only values allowed. */
+	readonly choices?: readonly string[];
+	/** Smallest and largest number allowed. */
+	readonly range?: readonly [number, number];
+	/** Other long spellings, kept for old command lines. */
+	readonly aliases?: readonly string[];
+	/** Environment variables read beside GEARMAN_<OPTION>: C's own names. */
+	readonly env?: readonly string[];
+	/** Heading in --help and man pages. */
+	readonly group?: string;
+	/** Understood but not shown in --help. */
+	readonly hidden?: boolean;
+	/** No environment variable: it chooses what to do, not how. */
+	readonly isAct?: boolean;
+	/** Takes back this option when given after it: of -I and -L the last one counts. */
+	readonly insteadOf?: string;
+	/** A negative value is as none at all, as in C. */
+	readonly negativeIsNone?: boolean;
+}
+
+const MAX_32 = 0x7fffffff;
+
+const tls = {
+	ssl: { type: "boolean", short: "S", describe: "Speak TLS to the job server", group: "Connection" },
+	"ssl-ca-file": { type: "string", arg: "FILE", describe: "Certificates to trust (PEM)", env: ["GEARMAND_CA_CERTIFICATE"], group: "Connection" },
+	"ssl-certificate": { type: "string", arg: "FILE", describe: "Own certificate (PEM)", env: ["GEARMAN_CLIENT_PEM"], group: "Connection" },
+	"ssl-key": { type: "string", arg: "FILE", describe: "Own private key (PEM)", env: ["GEARMAN_CLIENT_KEY"], group: "Connection" },
+} as const satisfies Record<string, Option>;
+
+const connection = {
+	host: { type: "strings", short: "h", arg: "HOST[:PORT],…", describe: "Job server; several by comma or repetition", default: "localhost", env: ["GEARMAN_SERVER", "GEARMAN_SERVERS"], group: "Connection" },
+	port: { type: "string", short: "p", arg: "PORT", describe: "Port of servers named without one", default: "4730", env: ["GEARMAND_PORT"], group: "Connection" },
+	...tls,
+} as const satisfies Record<string, Option>;
+
+const general = {
+	help: { type: "boolean", short: "H", describe: "Show this help", isAct: true },
+	version: { type: "boolean", short: "V", describe: "Show the version", isAct: true },
+} as const satisfies Record<string, Option>;
+
+const lines = {
+	lines: { type: "boolean", short: "n", describe: "One job a line of input, its newline included (worker: one packet a line of output)", group: "Input" },
+	strip: { type: "boolean", short: "N", describe: "As -n, the newline stripped", group: "Input" },
+} as const satisfies Record<string, Option>;
+
+const process = {
+	"pid-file": { type: "string", short: "i", arg: "FILE", describe: "Write the process id to FILE, removed at exit", group: "Process" },
+	daemon: { type: "boolean", short: "d", describe: "Run in the background", group: "Process" },
+} as const satisfies Record<string, Option>;
+
+const client = {
+	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to run; several are all run", group: "Job" },
+	...connection,
+	timeout: { type: "duration", short: "t", arg: "TIME", describe: "Longest wait for any sign of life, in ms or as 5s, 2m", range: [-MAX_32, MAX_32], negativeIsNone: true, group: "Connection" },
+	unique: { type: "string", short: "u", arg: "KEY", describe: "Unique key: jobs of equal key run once; - by workload on the server, # a hash of the workload", group: "Job" },
+	background: { type: "boolean", short: "b", describe: "Queue the job and do not wait for it", group: "Job" },
+	high: { type: "boolean", short: "I", describe: "High priority", insteadOf: "low", group: "Job" },
+	low: { type: "boolean", short: "L", describe: "Low priority", insteadOf: "high", group: "Job" },
+	epoch: { type: "string", arg: "TIME", describe: "Run in the background at TIME (Unix seconds or a date)", group: "Job" },
+	delay: { type: "duration", arg: "TIME", describe: "Run in the background after TIME (ms, or as 90s)", group: "Job" },
+	"require-worker": { type: "boolean", describe: "Fail at once when no worker can do the function", group: "Job" },
+	...lines,
+	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", group: "Input" },
+	"no-input": { type: "boolean", short: "s", describe: "Do not read standard input: one job with an empty workload", group: "Input" },
+	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N and -0; 1 is strictly one after another", group: "Input" },
+	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output", group: "Output" },
+	json: { type: "boolean", describe: "One line of JSON a job instead of its output", group: "Output" },
+	verbose: { type: "boolean", short: "v", describe: "Name each job's handle", group: "Output" },
+	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },
+	count: { type: "string", short: "c", arg: "N", describe: "Only for workers", hidden: true, isAct: true },
+	...process,
+	...general,
+} as const satisfies Record<string, Option>;
+
+const worker = {
+	worker: { type: "boolean", short: "w", describe: "Run as a worker: the operands are the command run for each job", isAct: true },
+	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", group: "Job" },
+	...connection,
+	timeout: { type: "duration", short: "t", arg: "TIME", describe: "Say so when no job came for this long, in ms or as 5s", range: [-MAX_32, MAX_32], negativeIsNone: true, group: "Connection" },
+	id: { type: "string", arg: "NAME", describe: "Name shown by gearadmin --workers", group: "Connection" },
+	jobs: { type: "number", short: "j", arg: "N", range: [1, 10_000], default: 1, describe: "Jobs done at once", group: "Job" },
+	count: { type: "number", short: "c", arg: "N", range: [0, MAX_32], describe: "Exit after N jobs", group: "Job" },
+	"job-timeout": { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Kill the command after TIME and fail the job", group: "Job" },
+	stderr: { type: "string", arg: "WHERE", choices: ["inherit", "warning"], default: "inherit", describe: "Where the command's stderr goes: here, or to the client as WORK_WARNING", group: "Output" },
+	stream: { type: "boolean", describe: "Send output as WORK_DATA while the command runs", group: "Output" },
+	...lines,
+	verbose: { type: "boolean", short: "v", describe: "One line a job on stderr", group: "Output" },
+	// C takes the client's letters here too and does nothing with them.
+	unique: { type: "string", short: "u", arg: "KEY", describe: "Only for clients", hidden: true, isAct: true },
+	background: { type: "boolean", short: "b", describe: "Only for clients", hidden: true, isAct: true },
+	high: { type: "boolean", short: "I", describe: "Only for clients", hidden: true, isAct: true },
+	low: { type: "boolean", short: "L", describe: "Only for clients", hidden: true, isAct: true },
+	prefix: { type: "boolean", short: "P", describe: "Only for clients", hidden: true, isAct: true },
+	"no-input": { type: "boolean", short: "s", describe: "Only for clients", hidden: true, isAct: true },
+	...process,
+	...general,
+} as const satisfies Record<string, Option>;
+
+const server = {
+	server: { type: "boolean", describe: "Run as job server (implied when called as gearmand)", isAct: true },
+	listen: { type: "strings", short: "L", arg: "ADDRESS", describe: "Address or host name to listen on; may be repeated; default: all", group: "Network" },
+	port: { type: "string", short: "p", arg: "PORT", default: "4730", describe: "Port or service name", env: ["GEARMAND_PORT"], group: "Network" },
+	backlog: { type: "number", short: "b", arg: "N", range: [1, 65_535], default: 511, describe: "Connections the kernel may hold for us to accept", group: "Network" },
+	keepalive: { type: "boolean", describe: "TCP keepalive (always on; kept for old command lines)", group: "Network" },
+	"keepalive-idle": { type: "number", arg: "SECONDS", range: [-1, 32_767], default: 60, describe: "Idle seconds before the first keepalive probe; -1: the system's", group: "Network" },
+	"keepalive-interval": { type: "number", arg: "SECONDS", range: [-1, 32_767], default: -1, describe: "Seconds between probes", group: "Network" },
+	"keepalive-count": { type: "number", arg: "N", range: [-1, 127], default: -1, describe: "Probes unanswered before a connection is dropped", group: "Network" },
+	ssl: { type: "boolean", describe: "Speak TLS on the Gearman port", group: "Network" },
+	"ssl-ca-file": { type: "string", arg: "FILE", describe: "Certificates to trust (PEM)", env: ["GEARMAND_CA_CERTIFICATE"], group: "Network" },
+	"ssl-certificate": { type: "string", arg: "FILE", describe: "Own certificate (PEM)", env: ["GEARMAND_SERVER_PEM"], group: "Network" },
+	"ssl-key": { type: "string", arg: "FILE", describe: "Own private key (PEM)", env: ["GEARMAND_SERVER_KEY"], group: "Network" },
+	"max-packet-size": { type: "string", arg: "BYTES", default: "256M", describe: "Largest packet accepted, with K, M or G", group: "Limits" },
+	"job-retries": { type: "number", short: "j", arg: "N", range: [-1, MAX_32], default: -1, describe: "Fail a job when its Nth worker is lost; -1: never; 0 is as 1 (gearmand 1.1 read 0 as never)", group: "Jobs" },
+	"job-handle-prefix": { type: "string", arg: "PREFIX", describe: "Start of job handles; default H:<host name>", group: "Jobs" },
+	"worker-wakeup": { type: "number", short: "w", arg: "N", range: [0, 65_535], describe: "Sleeping workers woken a job; 0: all; default: as many as there are jobs", group: "Jobs" },
+	"round-robin": { type: "boolean", short: "R", describe: "Take turns between a worker's functions (always on)", group: "Jobs" },
+	exceptions: { type: "boolean", describe: "Send WORK_EXCEPTION to all clients, asked for or not", group: "Jobs" },
+	"queue-type": { type: "string", short: "q", arg: "STORE", default: "builtin", describe: "Where background jobs are kept: builtin (memory)", group: "Jobs" },
+	"allow-shutdown": { type: "boolean", describe: "Allow the admin command shutdown", group: "Admin" },
+	protocol: { type: "strings", short: "r", arg: "NAME", choices: ["gear"], describe: "Protocols to speak beside the admin text", group: "Network" },
+	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },
+	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level", group: "Process" },
+	v: { type: "count", short: "v", describe: "More log: -v WARNING, -vv NOTICE, -vvv INFO, -vvvv DEBUG", isAct: true, group: "Process" },
+	syslog: { type: "boolean", describe: "Log to syslog as well", group: "Process" },
+	"pid-file": { type: "string", short: "P", arg: "FILE", describe: "Write the process id to FILE once the port listens", group: "Process" },
+	daemon: { type: "boolean", short: "d", describe: "Run in the background", group: "Process" },
+	user: { type: "string", short: "u", arg: "USER", describe: "Switch to USER (root only)", group: "Process" },
+	"file-descriptors": { type: "number", short: "f", arg: "N", range: [1, MAX_32], describe: "Open files allowed", group: "Limits" },
+	coredump: { type: "boolean", describe: "Leave a core file at a crash", group: "Process" },
+	threads: { type: "number", short: "t", arg: "N", range: [0, 65_535], describe: "Accepted for old command lines; no effect", group: "Limits" },
+	"hashtable-buckets": { type: "number", arg: "N", range: [1, MAX_32], describe: "Accepted for old command lines; no effect", group: "Limits" },
+	"config-file": { type: "string", arg: "FILE", describe: "Read more options from FILE (also @FILE); the command line wins", group: "Process" },
+	"check-args": { type: "boolean", describe: "Check the command line and exit", isAct: true, group: "Process" },
+	help: { type: "boolean", short: "h", describe: "Show this help", isAct: true },
+	version: { type: "boolean", short: "V", describe: "Show the version", isAct: true },
+} as const satisfies Record<string, Option>;
+
+const admin = {
+	admin: { type: "boolean", describe: "Ask the job server (implied when called as gearadmin)", isAct: true },
+	status: { type: "boolean", describe: "Functions: jobs in all, running, workers", isAct: true, group: "Ask" },
+	"priority-status": { type: "boolean", describe: "Functions: queued jobs by priority, workers", isAct: true, group: "Ask" },
+	workers: { type: "boolean", describe: "Connections and the functions they can do", isAct: true, group: "Ask" },
+	"show-jobs": { type: "boolean", describe: "Jobs: handle, retries, ignored, background", isAct: true, group: "Ask" },
+	"show-unique-jobs": { type: "boolean", describe: "Unique keys of all jobs", isAct: true, group: "Ask" },
+	getpid: { type: "boolean", describe: "Process id of the server", isAct: true, group: "Ask" },
+	"server-version": { type: "boolean", describe: "Version of the server", isAct: true, group: "Ask" },
+	"server-verbose": { type: "boolean", describe: "Log level of the server", isAct: true, group: "Ask" },
+	"cancel-job": { type: "string", arg: "HANDLE", describe: "Cancel a job", isAct: true, group: "Change" },
+	"create-function": { type: "string", arg: "NAME", describe: "Create a function", isAct: true, group: "Change" },
+	"drop-function": { type: "string", arg: "NAME", describe: "Drop a function and the jobs queued for it", isAct: true, group: "Change" },
+	shutdown: { type: "boolean", describe: "Stop the server, where it allows that", isAct: true, group: "Change" },
+	json: { type: "boolean", describe: "Answers as JSON", group: "Output" },
+	watch: { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Ask again every TIME (2s)", group: "Output" },
+	...connection,
+	timeout: { type: "duration", short: "t", arg: "TIME", default: "10s", range: [1, MAX_32], describe: "Longest wait for an answer", group: "Connection" },
+	...general,
+} as const satisfies Record<string, Option>;
+
+/** mode → name → option. */
+export const options = { client, worker, server, admin } as const satisfies Record<string, Record<string, Option>>;
+
+export type Mode = keyof typeof options;
+
+type Value<O> = O extends { type: "boolean" }
+	? boolean
+	: O extends { type: "strings" }
+		? string[]
+		: O extends { type: "string" }
+			? O extends { default: string }
+				? string
+				: string | undefined
+			: O extends { type: "count" }
+				? number
+				: O extends { default: unknown }
+					? number
+					: number | undefined;
+
+/** The read options of a mode, by their long names; durations in ms. */
+export type Options<M extends Mode> = { -readonly [N in keyof (typeof options)[M]]: Value<(typeof options)[M][N]> };
