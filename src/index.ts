@@ -1,9 +1,21 @@
 // The public API: re-exports only. Nothing runs at import.
 
-export { Admin } from "./admin/admin.ts";
-export { Client } from "./client/client.ts";
-export { GearmanError, type ErrorCode } from "./errors.ts";
-export { Log, type Level } from "./log.ts";
+export { Admin, type AdminOptions } from "./admin/admin.ts";
+export type { FunctionStatus, JobRow, PriorityStatus, WorkerRow } from "./admin/replies.ts";
+export {
+	type BackgroundOptions,
+	type CallOptions,
+	Client,
+	type ClientOptions,
+	type JobStatus,
+	type SubmitOptions,
+	type UniqueStatus,
+} from "./client/client.ts";
+export type { Task, TaskEvent } from "./client/task.ts";
+export { type ErrorCode, GearmanError } from "./errors.ts";
+export { type Level, Log } from "./log.ts";
+export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server, type ServerOptions } from "./server/server.ts";
-export type { Change, Store, StoredJob } from "./server/stores/index.ts";
-export { Worker } from "./worker/worker.ts";
+export type { Change, Store, StoredJob, StoreOptions } from "./server/stores/index.ts";
+export type { Job } from "./worker/job.ts";
+export { type AbilityOptions, type WorkFunction, Worker, type WorkerOptions, type WorkResult } from "./worker/worker.ts";

@@ -20,6 +20,7 @@ interface Common {
 	"check-args"?: boolean;
 }
 
+const NO_SERVER: ReadonlySet<string> = new Set(["COULD_NOT_CONNECT", "CONNECTION_LOST", "INVALID_RESPONSE", "NO_WORKER"]);
 const BUG = 70;
 const UNAVAILABLE = 69;
 const TIMED_OUT = 75;
@@ -85,7 +86,7 @@ async function fail(error: unknown): Promise<number> {
 	if (isGearmanError(error)) {
 		if (error.code === "USAGE") return usage(mode, error.message);
 		process.stderr.write(`${calledAs}: ${error.message}\n`);
-		if (error.code === "COULD_NOT_CONNECT" || error.code === "CONNECTION_LOST") return UNAVAILABLE;
+		if (NO_SERVER.has(error.code)) return UNAVAILABLE;
 		return error.code === "TIMED_OUT" ? TIMED_OUT : 1;
 	}
 	// A file or socket that would not: the machine's answer, not our bug.

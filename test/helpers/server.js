@@ -27,6 +27,7 @@ export class Wire {
 
 	constructor(socket) {
 		this.#socket = socket;
+		socket.setNoDelay();
 		const parser = new Parser({
 			onPacket: (packet) => {
 				const fields = Array.from({ length: packet.count }, (_, i) => packet.text(i));

@@ -1,0 +1,338 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
+import test from "ava";
+import fc from "fast-check";
+import { backoff, Connection, nameOf, parseServers } from "../../dist/net/connection.js";
+import { Type } from "../../dist/protocol/commands.js";
+import { encode, encodeRequest, MAGIC_RESPONSE } from "../../dist/protocol/packet.js";
+import { startScripted } from "../helpers/scripted-server.js";
+
+/** Events as they come: { packets, lines, closed }, and next(). */
+function recorder(more = {}) {
+	const items = [];
+	const waiting = [];
+	const put = (item) => {
+		const resolve = waiting.shift();
+		if (resolve) resolve(item);
+		else items.push(item);
+	};
+	return {
+		items,
+		next: () => (items.length > 0 ? items.shift() : new Promise((resolve) => waiting.push(resolve))),
+		onPacket: (packet) => put([packet.type, packet.text(0)]),
+		onLine: (line) => put(line),
+		onClose: (error) => put(error),
+		...more,
+	};
+}
+
+async function open(t, port, events = recorder(), more = {}) {
+	const connection = new Connection({ host: "127.0.0.1", port, ...more }, events);
+	t.teardown(() => connection.close());
+	await connection.connect();
+	return connection;
+}
+
+const rejects = (t, promise, code, message = /./) => t.throwsAsync(promise, { name: "GearmanError", code, message });
+
+async function closedPort() {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address();
+	server.close();
+	await once(server, "close");
+	return port;
+}
+
+test("server lists are host or host:port, by comma or apart, with the default port where none is named", (t) => {
+	t.deepEqual(parseServers("a, b:4731,[::1]:12,[fe80::1],::1,10.0.0.1:1"), [
+		{ host: "a", port: 4730 },
+		{ host: "b", port: 4731 },
+		{ host: "::1", port: 12 },
+		{ host: "fe80::1", port: 4730 },
+		{ host: "::1", port: 4730 },
+		{ host: "10.0.0.1", port: 1 },
+	]);
+	t.deepEqual(parseServers(["a,b", "c:1"], 9, { caFile: "ca" }), [
+		{ host: "a", port: 9, tls: { caFile: "ca" } },
+		{ host: "b", port: 9, tls: { caFile: "ca" } },
+		{ host: "c", port: 1, tls: { caFile: "ca" } },
+	]);
+});
+
+for (const bad of ["", " , ", "a:b", "a:0", "a:65536", "a:1:", "[::1", "::1]:2", "a:1:2", "http://a:1"]) {
+	test(`"${bad}" is refused as a server`, (t) => {
+		t.throws(() => parseServers(bad), { name: "GearmanError", code: "BAD_ARGUMENT" });
+	});
+}
+
+test("an address reads back from its own name", (t) => {
+	fc.assert(
+		fc.property(fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6()), fc.integer({ min: 1, max: 65_535 }), (host, port) => {
+			t.deepEqual(parseServers(nameOf({ host, port })), [{ host, port }]);
+		}),
+	);
+});
+
+test("reconnects wait 0.1 to 10 seconds, at first hardly longer than the shortest", (t) => {
+	for (let attempt = 0; attempt < 2000; attempt++) {
+		const ms = backoff(attempt % 100);
+		t.true(ms >= 100 && ms <= 10_000);
+		t.true(backoff(0) <= 200);
+	}
+});
+
+test("a port nobody listens on: one sentence names server and reason", async (t) => {
+	const port = await closedPort();
+	for (const host of ["127.0.0.1", "localhost"]) {
+		const connection = new Connection({ host, port }, recorder());
+		await rejects(
+			t,
+			connection.connect(),
+			"COULD_NOT_CONNECT",
+			`could not connect to ${host}:${port}: connection refused`,
+		);
+		t.false(connection.isOpen);
+	}
+});
+
+test("a host name that does not exist cannot be connected to", async (t) => {
+	const connection = new Connection({ host: "no-such-host.invalid", port: 1 }, recorder());
+	await rejects(
+		t,
+		connection.connect(),
+		"COULD_NOT_CONNECT",
+		/^could not connect to no-such-host\.invalid:1: .*host name/,
+	);
+});
+
+test("localhost is reached where it listens on ::1 alone", async (t) => {
+	const server = await startScripted(t, { host: "::1" }).catch(() => undefined);
+	if (server === undefined) return t.pass("no IPv6 here");
+	const connection = new Connection({ host: "localhost", port: server.port }, recorder());
+	await connection.connect();
+	t.true(connection.isOpen);
+	connection.close();
+});
+
+test("a signal given before connects nothing", async (t) => {
+	const server = await startScripted(t);
+	const connection = new Connection({ host: "127.0.0.1", port: server.port }, recorder());
+	await rejects(t, connection.connect(AbortSignal.abort()), "ABORTED");
+	t.is(server.unaccepted, 0);
+});
+
+test("a signal ends a TLS handshake nobody answers", async (t) => {
+	const server = await startScripted(t);
+	const events = recorder();
+	const connection = new Connection({ host: "127.0.0.1", port: server.port, tls: {} }, events);
+	const abort = new AbortController();
+	const connecting = connection.connect(abort.signal);
+	const peer = await server.accept();
+	abort.abort();
+	await rejects(t, connecting, "ABORTED");
+	for (let item = await peer.next(); item !== "closed"; item = await peer.next());
+	t.deepEqual(events.items, []);
+});
+
+test("packets and lines come in order, however they were cut", async (t) => {
+	const server = await startScripted(t);
+	const events = recorder();
+	await open(t, server.port, events);
+	const peer = await server.accept();
+	const bytes = Buffer.concat([
+		encode(MAGIC_RESPONSE, "ECHO_RES", ["one"]),
+		Buffer.from("a line\r\n"),
+		encode(MAGIC_RESPONSE, "NOOP"),
+	]);
+	peer.raw(bytes.subarray(0, 14));
+	peer.raw(bytes.subarray(14));
+	t.deepEqual(await events.next(), [Type.ECHO_RES, "one"]);
+	t.is(await events.next(), "a line");
+	t.deepEqual(await events.next(), [Type.NOOP, ""]);
+});
+
+test("with onBytes nothing is parsed", async (t) => {
+	const server = await startScripted(t);
+	const came = [];
+	const done = new Promise((resolve) => {
+		const events = recorder({
+			onBytes: (bytes) => {
+				came.push(bytes);
+				if (Buffer.concat(came).length === 9) resolve();
+			},
+		});
+		void open(t, server.port, events);
+	});
+	(await server.accept()).raw("\0\0any\r\n.\n");
+	await done;
+	t.is(Buffer.concat(came).toString(), "\0\0any\r\n.\n");
+});
+
+test("what is sent before the connection is there is written when it is", async (t) => {
+	const server = await startScripted(t);
+	const connection = new Connection({ host: "127.0.0.1", port: server.port }, recorder());
+	t.teardown(() => connection.close());
+	connection.send(encodeRequest("ECHO_REQ", ["early"]));
+	await connection.connect();
+	connection.send(encodeRequest("ECHO_REQ", ["late"]));
+	const peer = await server.accept();
+	t.deepEqual(await peer.next(), ["ECHO_REQ", "early"]);
+	t.deepEqual(await peer.next(), ["ECHO_REQ", "late"]);
+});
+
+test("the end of a connection is told once, with the server's name", async (t) => {
+	const server = await startScripted(t);
+	const events = recorder();
+	const connection = await open(t, server.port, events);
+	(await server.accept()).end();
+	const error = await events.next();
+	t.is(error.code, "CONNECTION_LOST");
+	t.is(error.message, `lost the connection to 127.0.0.1:${server.port}: it was closed by the server`);
+	t.false(connection.isOpen);
+	t.false(connection.send(encodeRequest("NOOP")));
+	await connection.drained();
+	connection.close();
+	t.deepEqual(events.items, []);
+});
+
+test("close() sends what is left, and no event follows", async (t) => {
+	const server = await startScripted(t);
+	const events = recorder();
+	const connection = await open(t, server.port, events);
+	const peer = await server.accept();
+	connection.send(encodeRequest("ECHO_REQ", ["last words"]));
+	connection.close();
+	peer.answer("ECHO_RES", "too late");
+	t.deepEqual(await peer.next(), ["ECHO_REQ", "last words"]);
+	t.is(await peer.next(), "closed");
+	t.deepEqual(events.items, []);
+});
+
+for (const [title, bytes] of [
+	["bytes that are no packet", "\0\0\0\0nonsense"],
+	["a packet over the limit", Buffer.from([0, 0x52, 0x45, 0x53, 0, 0, 0, 13, 0xff, 0xff, 0xff, 0xff])],
+]) {
+	test(`${title} end the connection as INVALID_RESPONSE`, async (t) => {
+		const server = await startScripted(t);
+		const events = recorder();
+		await open(t, server.port, events);
+		const peer = await server.accept();
+		peer.raw(bytes);
+		const error = await events.next();
+		t.is(error.code, "INVALID_RESPONSE");
+		t.regex(error.message, new RegExp(`^127\\.0\\.0\\.1:${server.port} sent `));
+		t.is(await peer.next(), "closed");
+	});
+}
+
+test("send() says when the socket is full, and drained() when it is not any more", async (t) => {
+	const server = await startScripted(t);
+	const connection = await open(t, server.port);
+	const peer = await server.accept();
+	peer.pause();
+	const chunk = encodeRequest("ECHO_REQ", [Buffer.alloc(1_000_000)]);
+	t.false(connection.send(chunk));
+	// More than the kernel takes on both sides.
+	for (let i = 0; i < 20; i++) connection.send(chunk);
+	let isDrained = false;
+	const drained = connection.drained().then(() => {
+		isDrained = true;
+	});
+	await new Promise((resolve) => setImmediate(resolve));
+	t.false(isDrained);
+	peer.resume();
+	await drained;
+	t.true(connection.send(encodeRequest("NOOP")));
+});
+
+test("nothing comes while paused, and all of it afterwards", async (t) => {
+	const server = await startScripted(t);
+	const other = await startScripted(t);
+	const events = recorder();
+	const connection = await open(t, server.port, events);
+	const peer = await server.accept();
+	connection.pause();
+	for (const name of ["one", "two"]) peer.answer("ECHO_RES", name);
+	// Another connection's round trip: had the first read on, it would have been read by now.
+	const otherEvents = recorder();
+	await open(t, other.port, otherEvents);
+	(await other.accept()).answer("ECHO_RES", "other");
+	await otherEvents.next();
+	t.deepEqual(events.items, []);
+	connection.resume();
+	t.deepEqual(await events.next(), [Type.ECHO_RES, "one"]);
+	t.deepEqual(await events.next(), [Type.ECHO_RES, "two"]);
+});
+
+/** A CA, and a certificate of it for a name that is not 127.0.0.1. */
+function certificates(t) {
+	const folder = mkdtempSync(join(tmpdir(), "gearman-tls-"));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	const run = (...args) => execFileSync("openssl", args, { cwd: folder, stdio: "ignore" });
+	const key = (name) => ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", name];
+	for (const ca of ["ca", "other"]) {
+		run("req", "-x509", ...key(`${ca}.key`), "-out", `${ca}.pem`, "-subj", `/CN=${ca}`, "-days", "2");
+	}
+	run("req", ...key("server.key"), "-out", "server.csr", "-subj", "/CN=some-queue");
+	run(
+		"x509",
+		"-req",
+		"-in",
+		"server.csr",
+		"-CA",
+		"ca.pem",
+		"-CAkey",
+		"ca.key",
+		"-CAcreateserial",
+		"-out",
+		"server.pem",
+		"-days",
+		"2",
+	);
+	return (name) => join(folder, name);
+}
+
+async function startTls(t, file) {
+	const server = createTlsServer(
+		{ cert: readFileSync(file("server.pem")), key: readFileSync(file("server.key")) },
+		(socket) => {
+			socket.on("error", () => {});
+			socket.pipe(socket);
+		},
+	);
+	server.on("tlsClientError", () => {});
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.teardown(() => server.close());
+	return server.address().port;
+}
+
+test("TLS: a certificate of the given CA is trusted, whatever host it names", async (t) => {
+	const file = certificates(t);
+	const port = await startTls(t, file);
+	const events = recorder();
+	const connection = await open(t, port, events, { tls: { caFile: file("ca.pem") } });
+	connection.send(encodeRequest("ECHO_REQ", ["secret"]));
+	t.deepEqual(await events.next(), [Type.ECHO_REQ, "secret"]);
+	connection.close();
+});
+
+test("TLS: a certificate of another CA, or of none that is known, is refused", async (t) => {
+	const file = certificates(t);
+	const port = await startTls(t, file);
+	for (const tls of [{ caFile: file("other.pem") }, {}]) {
+		const connection = new Connection({ host: "127.0.0.1", port, tls }, recorder());
+		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", /certificate/);
+	}
+});
+
+test("TLS: a certificate file that is not there is named", async (t) => {
+	const connection = new Connection({ host: "127.0.0.1", port: 1, tls: { caFile: "/no/such/ca.pem" } }, recorder());
+	await rejects(t, connection.connect(), "BAD_ARGUMENT", "could not read /no/such/ca.pem: no such file");
+});
