@@ -18,4 +18,10 @@ export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server, type ServerOptions } from "./server/server.ts";
 export type { Change, Store, StoredJob, StoreOptions } from "./server/stores/index.ts";
 export type { Job } from "./worker/job.ts";
-export { type AbilityOptions, type WorkFunction, Worker, type WorkerOptions, type WorkResult } from "./worker/worker.ts";
+export {
+	type AbilityOptions,
+	Worker,
+	type WorkerOptions,
+	type WorkFunction,
+	type WorkResult,
+} from "./worker/worker.ts";

@@ -24,7 +24,10 @@ export interface Option {
 	readonly group?: string;
 	/** Understood but not shown in --help. */
 	readonly hidden?: boolean;
-	/** No environment variable: it chooses what to do, not how. */
+	/**
+	 * No environment variable: it chooses what to do, not how. A command that a worker runs may be a client itself, and
+	 * must not take its own job's GEARMAN_FUNCTION and GEARMAN_UNIQUE for options.
+	 */
 	readonly isAct?: boolean;
 	/** Takes back this option when given after it: of -I and -L the last one counts. */
 	readonly insteadOf?: string;
@@ -53,8 +56,8 @@ const general = {
 } as const satisfies Record<string, Option>;
 
 const lines = {
-	lines: { type: "boolean", short: "n", describe: "One job a line of input, its newline included (worker: one packet a line of output)", group: "Input" },
-	strip: { type: "boolean", short: "N", describe: "As -n, the newline stripped", group: "Input" },
+	lines: { type: "boolean", short: "n", describe: "One job a line of input, its newline included (worker: one packet a line of output)", isAct: true, group: "Input" },
+	strip: { type: "boolean", short: "N", describe: "As -n, the newline stripped", isAct: true, group: "Input" },
 } as const satisfies Record<string, Option>;
 
 const process = {
@@ -63,23 +66,23 @@ const process = {
 } as const satisfies Record<string, Option>;
 
 const client = {
-	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to run; several are all run", group: "Job" },
+	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to run; several are all run", isAct: true, group: "Job" },
 	...connection,
 	timeout: { type: "duration", short: "t", arg: "TIME", describe: "Longest wait for any sign of life, in ms or as 5s, 2m", range: [-MAX_32, MAX_32], negativeIsNone: true, group: "Connection" },
-	unique: { type: "string", short: "u", arg: "KEY", describe: "Unique key: jobs of equal key run once; - by workload on the server, # a hash of the workload", group: "Job" },
-	background: { type: "boolean", short: "b", describe: "Queue the job and do not wait for it", group: "Job" },
-	high: { type: "boolean", short: "I", describe: "High priority", insteadOf: "low", group: "Job" },
-	low: { type: "boolean", short: "L", describe: "Low priority", insteadOf: "high", group: "Job" },
-	epoch: { type: "string", arg: "TIME", describe: "Run in the background at TIME (Unix seconds or a date)", group: "Job" },
-	delay: { type: "duration", arg: "TIME", describe: "Run in the background after TIME (ms, or as 90s)", group: "Job" },
+	unique: { type: "string", short: "u", arg: "KEY", describe: "Unique key: jobs of equal key run once; - by workload on the server, # a hash of the workload", isAct: true, group: "Job" },
+	background: { type: "boolean", short: "b", describe: "Queue the job and do not wait for it", isAct: true, group: "Job" },
+	high: { type: "boolean", short: "I", describe: "High priority", insteadOf: "low", isAct: true, group: "Job" },
+	low: { type: "boolean", short: "L", describe: "Low priority", insteadOf: "high", isAct: true, group: "Job" },
+	epoch: { type: "string", arg: "TIME", describe: "Run in the background at TIME (Unix seconds or a date)", isAct: true, group: "Job" },
+	delay: { type: "duration", arg: "TIME", describe: "Run in the background after TIME (ms, or as 90s)", isAct: true, group: "Job" },
 	"require-worker": { type: "boolean", describe: "Fail at once when no worker can do the function", group: "Job" },
 	...lines,
-	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", group: "Input" },
-	"no-input": { type: "boolean", short: "s", describe: "Do not read standard input: one job with an empty workload", group: "Input" },
+	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", isAct: true, group: "Input" },
+	"no-input": { type: "boolean", short: "s", describe: "Do not read standard input: one job with an empty workload", isAct: true, group: "Input" },
 	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N and -0; 1 is strictly one after another", group: "Input" },
 	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output", group: "Output" },
 	json: { type: "boolean", describe: "One line of JSON a job instead of its output", group: "Output" },
-	verbose: { type: "boolean", short: "v", describe: "Name each job's handle", group: "Output" },
+	verbose: { type: "boolean", short: "v", describe: "Name each job's handle", isAct: true, group: "Output" },
 	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },
 	count: { type: "string", short: "c", arg: "N", describe: "Only for workers", hidden: true, isAct: true },
 	...process,
@@ -88,7 +91,7 @@ const client = {
 
 const worker = {
 	worker: { type: "boolean", short: "w", describe: "Run as a worker: the operands are the command run for each job", isAct: true },
-	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", group: "Job" },
+	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", isAct: true, group: "Job" },
 	...connection,
 	timeout: { type: "duration", short: "t", arg: "TIME", describe: "Say so when no job came for this long, in ms or as 5s", range: [-MAX_32, MAX_32], negativeIsNone: true, group: "Connection" },
 	id: { type: "string", arg: "NAME", describe: "Name shown by gearadmin --workers", group: "Connection" },
@@ -98,7 +101,7 @@ const worker = {
 	stderr: { type: "string", arg: "WHERE", choices: ["inherit", "warning"], default: "inherit", describe: "Where the command's stderr goes: here, or to the client as WORK_WARNING", group: "Output" },
 	stream: { type: "boolean", describe: "Send output as WORK_DATA while the command runs", group: "Output" },
 	...lines,
-	verbose: { type: "boolean", short: "v", describe: "One line a job on stderr", group: "Output" },
+	verbose: { type: "boolean", short: "v", describe: "One line a job on stderr", isAct: true, group: "Output" },
 	// C takes the client's letters here too and does nothing with them.
 	unique: { type: "string", short: "u", arg: "KEY", describe: "Only for clients", hidden: true, isAct: true },
 	background: { type: "boolean", short: "b", describe: "Only for clients", hidden: true, isAct: true },

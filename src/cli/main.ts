@@ -20,7 +20,12 @@ interface Common {
 	"check-args"?: boolean;
 }
 
-const NO_SERVER: ReadonlySet<string> = new Set(["COULD_NOT_CONNECT", "CONNECTION_LOST", "INVALID_RESPONSE", "NO_WORKER"]);
+const NO_SERVER: ReadonlySet<string> = new Set([
+	"COULD_NOT_CONNECT",
+	"CONNECTION_LOST",
+	"INVALID_RESPONSE",
+	"NO_WORKER",
+]);
 const BUG = 70;
 const UNAVAILABLE = 69;
 const TIMED_OUT = 75;

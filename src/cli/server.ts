@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
-import { type Level, LEVELS, Log } from "../log.ts";
+import { LEVELS, type Level, Log } from "../log.ts";
 import type { Options } from "../options.ts";
 import { Server } from "../server/server.ts";
 import { tellReady, writePidFile } from "./process.ts";
@@ -151,7 +151,8 @@ async function openSyslog(): Promise<(level: Level, line: string) => void> {
 	logger.stdin.on("error", () => {}); // said above
 	const LOG_DAEMON = 3 << 3;
 	// syslog: emerg 0, alert 1, crit 2, err 3 …: LEVELS in its order.
-	return (level, line) => logger.stdin.write(`<${LOG_DAEMON | LEVELS.indexOf(level)}>${line.replace(/\n/g, " ")}\n`, "latin1");
+	return (level, line) =>
+		logger.stdin.write(`<${LOG_DAEMON | LEVELS.indexOf(level)}>${line.replace(/\n/g, " ")}\n`, "latin1");
 }
 
 function listenToSignals(server: Server): void {

@@ -67,7 +67,7 @@ export const Type = Object.fromEntries(table.map(([type, name]) => [name, type])
 };
 
 /** One past the highest packet number; larger ones are not Gearman. */
-export const TYPE_LIMIT = 43;
+const TYPE_LIMIT = 43;
 
 const names: (PacketName | undefined)[] = new Array(TYPE_LIMIT).fill(undefined);
 const fieldCounts = new Int8Array(TYPE_LIMIT).fill(-1);

@@ -18,7 +18,7 @@
 // have not grabbed yet. For every function either wakesPending >= queued, or no capable worker is asleep and unwoken.
 
 import { Delayed } from "./delayed.ts";
-import { type Ability, FunctionQueue, Worker } from "./function-queue.ts";
+import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
 import { type Client, Job, JobState, type NewJob, type Priority } from "./job.ts";
 
 /** What the table tells its owner while a call runs. */

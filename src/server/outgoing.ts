@@ -3,8 +3,8 @@
 // Large workloads are queued as they are, not copied, and written a megabyte at a time.
 
 import type { Socket } from "node:net";
-import type { Packet } from "../protocol/parser.ts";
 import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
+import type { Packet } from "../protocol/parser.ts";
 
 const SMALL_SLAB = 2048;
 const LARGE_SLAB = 65_536;

@@ -16,7 +16,7 @@ import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
 import { Type } from "../protocol/commands.ts";
 import { encodeResponse } from "../protocol/packet.ts";
-import { type Packet, Parser, type Receiver as PacketReceiver } from "../protocol/parser.ts";
+import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
 import { run } from "./commands.ts";
 import { Worker } from "./function-queue.ts";
 import { Client, type Job, JobState, type Receiver } from "./job.ts";

@@ -2,8 +2,8 @@
 // log) and the only timer. cli/server.ts runs one a process; tests and users of the library run as many as they like.
 
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
 import type { AddressInfo, Socket } from "node:net";
+import { hostname } from "node:os";
 import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";

@@ -147,15 +147,14 @@ test("-H wins over an error, in gearman only", async (t) => {
 });
 
 test("the environment speaks where the command line does not", async (t) => {
-	const env = {
-		GEARMAN_FUNCTION: "x",
-		GEARMAN_TIMEOUT: "5s",
-		GEARMAN_SSL: "yes",
-		GEARMAN_JOBS: "7",
-		GEARMAN_NO_INPUT: "0",
-	};
-	t.like(await read("client", "-j 3", env), { function: ["x"], timeout: 5000, ssl: true, jobs: 3, "no-input": false });
-	t.like(await read("client", "-f y", env), { function: ["y"], jobs: 7 });
+	const env = { GEARMAN_TIMEOUT: "5s", GEARMAN_SSL: "yes", GEARMAN_JOBS: "7", GEARMAN_PREFIX: "0" };
+	t.like(await read("client", "-f x -j 3", env), { timeout: 5000, ssl: true, jobs: 3, prefix: false });
+	t.like(await read("client", "-f y", env), { jobs: 7 });
+});
+
+test("a command run by a worker does not take its own job's variables for options", async (t) => {
+	const env = { GEARMAN_FUNCTION: "x", GEARMAN_UNIQUE: "u", GEARMAN_HANDLE: "H:x:1", GEARMAN_STATUS_FD: "3" };
+	t.deepEqual(await read("client", "-f y", env), await read("client", "-f y", {}));
 });
 
 test("the environment's C names are understood", async (t) => {

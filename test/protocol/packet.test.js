@@ -6,7 +6,7 @@ import { encodeRequest, encodeResponse, fromName, toName } from "../../dist/prot
 test("a packet is magic, number, size and its fields joined by NULs", (t) => {
 	t.is(
 		encodeRequest("SUBMIT_JOB", ["reverse", "", Buffer.from("hi\0there")]).toString("hex"),
-		"00524551" + "00000007" + "00000011" + Buffer.from("reverse\0\0hi\0there").toString("hex"),
+		`005245510000000700000011${Buffer.from("reverse\0\0hi\0there").toString("hex")}`,
 	);
 	t.is(encodeResponse(Type.NOOP, "").toString("hex"), "00524553" + "00000006" + "00000000");
 	t.is(encodeResponse(Type.JOB_CREATED, "H:a:1").subarray(12).toString(), "H:a:1");

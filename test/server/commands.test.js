@@ -116,11 +116,7 @@ test("bad packets are answered with gearmand's codes and sentences, and the conn
 	t.deepEqual(await peer.next(), ["ERROR", "INVALID_MAGIC", "Request magic expected"]);
 	peer.raw("\0REQ\0\0\0\x05\0\0\0\0");
 	t.deepEqual(await peer.next(), ["ERROR", "INVALID_COMMAND", "Command not expected"]);
-	t.deepEqual(await answers("SUBMIT_JOB", "f"), [
-		"ERROR",
-		"INVALID_PACKET",
-		"SUBMIT_JOB has 1 of its 3 arguments",
-	]);
+	t.deepEqual(await answers("SUBMIT_JOB", "f"), ["ERROR", "INVALID_PACKET", "SUBMIT_JOB has 1 of its 3 arguments"]);
 	for (const fields of [
 		["GET_STATUS", "H".repeat(64)],
 		["GET_STATUS_UNIQUE", "u".repeat(65)],
@@ -412,4 +408,3 @@ test("a peer that half-closes gets what it is owed first", async (t) => {
 	t.regex(await peer.next(), /^OK \d/);
 	t.is(await peer.next(), "closed");
 });
-

@@ -30,7 +30,10 @@ test("items come out in order of their time, whatever was added and removed in b
 				order.push(item.timeMs);
 				heap.remove(item);
 			}
-			t.deepEqual(order, model.map((item) => item.timeMs).sort((a, b) => a - b));
+			t.deepEqual(
+				order,
+				model.map((item) => item.timeMs).sort((a, b) => a - b),
+			);
 		}),
 	);
 	t.pass();

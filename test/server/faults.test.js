@@ -112,7 +112,10 @@ test("each job of a worker is timed, a finished one no more, and no counter goes
 		t.deepEqual((await worker.next()).slice(0, 2), ["JOB_ASSIGN", handle]);
 	}
 	t.deepEqual(await worker.list("status"), ["f\t2\t2\t1"]);
-	t.deepEqual(await worker.list("show jobs"), handles.slice(1).map((handle) => `${handle}\t1\t0\t1`));
+	t.deepEqual(
+		await worker.list("show jobs"),
+		handles.slice(1).map((handle) => `${handle}\t1\t0\t1`),
+	);
 });
 
 test("a result that comes after its timeout is refused", async (t) => {

@@ -95,90 +95,99 @@ const step = fc.oneof(
 );
 
 test("whatever happens in whatever order, counters are right, nobody stalls, and grabs follow the rules", (t) => {
-	const property = fc.property(fc.array(step, { maxLength: 120 }), fc.constantFrom(1, 3, Number.POSITIVE_INFINITY), (steps, maxLostAssignments) => {
-		const { table, told } = create({ maxLostAssignments });
-		const workers = Array.from({ length: 4 }, () => new Worker(receiver));
-		const clients = Array.from({ length: 4 }, () => new Client(receiver));
-		let nowMs = 1000;
-		/** Order in which jobs entered a queue: the table must give them out so. */
-		let entered = 0;
-		const enteredAt = new Map();
-		const noteEntries = () => {
-			for (const job of table.jobs()) {
-				if (job.state !== JobState.QUEUED) enteredAt.delete(job);
-				else if (!enteredAt.has(job)) enteredAt.set(job, ++entered);
-			}
-		};
-		for (const action of steps) {
-			const worker = workers[action.who];
-			switch (action.do) {
-				case "submit":
-					submit(table, action.name, { priority: action.priority, client: action.who > 1 ? clients[action.who] : undefined, nowMs });
-					break;
-				case "submitUnique":
-					if (table.findCoalescing(action.name, "u") === undefined) submit(table, action.name, { unique: "u", nowMs });
-					break;
-				case "submitDelayed":
-					submit(table, action.name, { dueMs: nowMs + action.delayMs, nowMs });
-					break;
-				case "grab": {
-					const able = [...table.jobs()].filter(
-						(job) => job.state === JobState.QUEUED && worker.abilities.has(job.queue),
-					);
-					const job = table.grab(worker, nowMs);
-					t.is(job === undefined, able.length === 0);
-					if (job === undefined) break;
-					t.is(job.priority, Math.min(...able.map((other) => other.priority)));
-					const sameLine = able.filter((other) => other.queue === job.queue && other.priority === job.priority);
-					t.is(enteredAt.get(job), Math.min(...sameLine.map((other) => enteredAt.get(other))));
-					t.true(worker.jobs.has(job));
-					break;
+	const property = fc.property(
+		fc.array(step, { maxLength: 120 }),
+		fc.constantFrom(1, 3, Number.POSITIVE_INFINITY),
+		(steps, maxLostAssignments) => {
+			const { table, told } = create({ maxLostAssignments });
+			const workers = Array.from({ length: 4 }, () => new Worker(receiver));
+			const clients = Array.from({ length: 4 }, () => new Client(receiver));
+			let nowMs = 1000;
+			/** Order in which jobs entered a queue: the table must give them out so. */
+			let entered = 0;
+			const enteredAt = new Map();
+			const noteEntries = () => {
+				for (const job of table.jobs()) {
+					if (job.state !== JobState.QUEUED) enteredAt.delete(job);
+					else if (!enteredAt.has(job)) enteredAt.set(job, ++entered);
 				}
-				case "sleep": {
-					const hasWork = [...table.jobs()].some(
-						(job) => job.state === JobState.QUEUED && worker.abilities.has(job.queue),
-					);
-					t.is(table.sleep(worker, nowMs), hasWork);
-					break;
-				}
-				case "canDo":
-					table.addAbility(worker, action.name, action.timeoutMs, nowMs);
-					break;
-				case "cantDo":
-					table.removeAbility(worker, action.name, nowMs);
-					break;
-				case "reset":
-					table.removeAbilities(worker, nowMs);
-					break;
-				case "finish":
-					for (const job of worker.jobs) {
-						table.remove(job);
+			};
+			for (const action of steps) {
+				const worker = workers[action.who];
+				switch (action.do) {
+					case "submit":
+						submit(table, action.name, {
+							priority: action.priority,
+							client: action.who > 1 ? clients[action.who] : undefined,
+							nowMs,
+						});
+						break;
+					case "submitUnique":
+						if (table.findCoalescing(action.name, "u") === undefined)
+							submit(table, action.name, { unique: "u", nowMs });
+						break;
+					case "submitDelayed":
+						submit(table, action.name, { dueMs: nowMs + action.delayMs, nowMs });
+						break;
+					case "grab": {
+						const able = [...table.jobs()].filter(
+							(job) => job.state === JobState.QUEUED && worker.abilities.has(job.queue),
+						);
+						const job = table.grab(worker, nowMs);
+						t.is(job === undefined, able.length === 0);
+						if (job === undefined) break;
+						t.is(job.priority, Math.min(...able.map((other) => other.priority)));
+						const sameLine = able.filter((other) => other.queue === job.queue && other.priority === job.priority);
+						t.is(enteredAt.get(job), Math.min(...sameLine.map((other) => enteredAt.get(other))));
+						t.true(worker.jobs.has(job));
 						break;
 					}
-					break;
-				case "clientLeaves":
-					table.removeClient(clients[action.who]);
-					break;
-				case "cancel": {
-					const jobs = [...table.jobs()];
-					if (jobs.length > 0) table.cancel(jobs[action.nth % jobs.length]);
-					break;
+					case "sleep": {
+						const hasWork = [...table.jobs()].some(
+							(job) => job.state === JobState.QUEUED && worker.abilities.has(job.queue),
+						);
+						t.is(table.sleep(worker, nowMs), hasWork);
+						break;
+					}
+					case "canDo":
+						table.addAbility(worker, action.name, action.timeoutMs, nowMs);
+						break;
+					case "cantDo":
+						table.removeAbility(worker, action.name, nowMs);
+						break;
+					case "reset":
+						table.removeAbilities(worker, nowMs);
+						break;
+					case "finish":
+						for (const job of worker.jobs) {
+							table.remove(job);
+							break;
+						}
+						break;
+					case "clientLeaves":
+						table.removeClient(clients[action.who]);
+						break;
+					case "cancel": {
+						const jobs = [...table.jobs()];
+						if (jobs.length > 0) table.cancel(jobs[action.nth % jobs.length]);
+						break;
+					}
+					case "tick":
+						nowMs += action.ms;
+						table.tick(nowMs);
+						t.true(table.nextTickMs() > nowMs);
+						break;
 				}
-				case "tick":
-					nowMs += action.ms;
-					table.tick(nowMs);
-					t.true(table.nextTickMs() > nowMs);
-					break;
+				noteEntries();
+				check(t, table, workers);
 			}
-			noteEntries();
+			for (const worker of workers) table.removeWorker(worker, nowMs);
+			for (const job of [...table.jobs()]) table.remove(job);
 			check(t, table, workers);
-		}
-		for (const worker of workers) table.removeWorker(worker, nowMs);
-		for (const job of [...table.jobs()]) table.remove(job);
-		check(t, table, workers);
-		t.is(table.size, 0);
-		t.is(new Set(told.removed).size, told.removed.length);
-	});
+			t.is(table.size, 0);
+			t.is(new Set(told.removed).size, told.removed.length);
+		},
+	);
 	fc.assert(property, { numRuns: 400 });
 	t.pass();
 });
