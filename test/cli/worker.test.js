@@ -124,7 +124,8 @@ test("--id is the name among the workers", async (t) => {
 test("a failing command is a line on the worker's stderr and a failed job", async (t) => {
 	const { port } = await startServer(t);
 	const worker = start(t, "-p", port, "-f", "x", "./does-not-exist");
-	await t.throwsAsync(async () => connectClient(t, port).submit("x"), { code: "JOB_FAILED" });
+	const error = await t.throwsAsync(async () => connectClient(t, port).submit("x"), { code: "JOB_EXCEPTION" });
+	t.is(error.data.toString(), "command could not be started: ./does-not-exist: no such file");
 	const line = "gearman: H:test:1 x: command could not be started: ./does-not-exist: no such file";
 	await until(() => worker.lines().includes(line));
 	t.pass();
@@ -133,7 +134,8 @@ test("a failing command is a line on the worker's stderr and a failed job", asyn
 test("--job-timeout fails the job", async (t) => {
 	const { port } = await startServer(t);
 	start(t, "-p", port, "-f", "x", "--job-timeout", "100ms", "sleep", "1000");
-	await t.throwsAsync(async () => connectClient(t, port).submit("x"), { code: "JOB_FAILED" });
+	const error = await t.throwsAsync(async () => connectClient(t, port).submit("x"), { code: "JOB_EXCEPTION" });
+	t.is(error.data.toString(), "command was killed after 100 ms");
 });
 
 test("-n, -N and --stream send output as data", async (t) => {

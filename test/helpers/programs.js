@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, readSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, symlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -51,7 +51,9 @@ function find(name, isIt) {
 /** Compiled, so not ours, nor a script that stands in for it. */
 function isCompiled(path) {
 	const magic = Buffer.alloc(4);
-	readSync(openSync(realpathSync(path)), magic);
+	const file = openSync(path);
+	readSync(file, magic);
+	closeSync(file);
 	return magic.toString("latin1") === "\x7fELF";
 }
 

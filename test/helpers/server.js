@@ -59,11 +59,15 @@ export class Wire {
 	async next() {
 		if (this.#arrived.length > 0) return this.#arrived.shift();
 		return new Promise((resolve, reject) => {
-			const timer = setTimeout(() => reject(new Error("nothing came")), DEADLINE_MS);
-			this.#waiting.push((item) => {
+			const take = (item) => {
 				clearTimeout(timer);
 				resolve(item);
-			});
+			};
+			const timer = setTimeout(() => {
+				this.#waiting.splice(this.#waiting.indexOf(take), 1);
+				reject(new Error("nothing came"));
+			}, DEADLINE_MS);
+			this.#waiting.push(take);
 		});
 	}
 
