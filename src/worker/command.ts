@@ -6,15 +6,17 @@
 // spawn took 1.2 ms of CPU and 2.8 ms in all a job, execa 3.7 and 4.2 ms. The pipe for the status is lost in the noise.
 //
 // BUG: Node makes socket pairs where C makes pipes, and a socket cannot be opened by name: a command that opens
-// /dev/stdin or /dev/stdout fails with ENXIO. `cat | COMMAND | cat` gives it pipes.
+// /dev/stdout fails with ENXIO, as does one that opens /dev/stdin for a workload over 1 MB. `COMMAND | cat` gives it a pipe.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import split2 from "split2";
 import { GearmanError } from "../errors.ts";
 import type { Job } from "./job.ts";
 import { collect, type Output, sendChunks, sendLines } from "./output.ts";
+import { openStdin } from "./stdin.ts";
 
 export interface CommandOptions {
 	/**
@@ -69,7 +71,7 @@ export function command(operands: readonly string[], options: CommandOptions = {
 	return async (job: Job): Promise<Uint8Array | undefined> => {
 		const output = outputOf(job);
 		const run = new Run(job, output, options);
-		const failure = await run.end(() =>
+		const failure = await run.end((stdin) =>
 			spawn(file, args, {
 				// A session of its own: its process group can be killed whole, and Ctrl-C at our terminal spares it.
 				detached: true,
@@ -79,7 +81,7 @@ export function command(operands: readonly string[], options: CommandOptions = {
 					GEARMAN_HANDLE: job.handle,
 					GEARMAN_UNIQUE: job.unique,
 				},
-				stdio: ["pipe", "pipe", options.stderr === "warning" ? "pipe" : "inherit", "pipe"],
+				stdio: [stdin, "pipe", options.stderr === "warning" ? "pipe" : "inherit", "pipe"],
 			}),
 		);
 		const result = await output.end();
@@ -118,14 +120,17 @@ class Run {
 	 * Starts the process and waits for its end; why it failed, or undefined. As in a shell's $(…) the end is that of the
 	 * process and of its stdout: a grandchild that keeps stdout open keeps the job running, up to the timeout.
 	 */
-	async end(start: () => ChildProcess): Promise<string | undefined> {
+	async end(start: (stdin: number | "pipe") => ChildProcess): Promise<string | undefined> {
 		const { timeoutMs = 0 } = this.#options;
 		const { signal } = this.#job;
+		const stdin = openStdin(this.#job.workload);
 		let child: ChildProcess;
 		try {
-			child = start();
+			child = start(stdin ?? "pipe");
 		} catch (error) {
 			return reasonNotStarted(error);
+		} finally {
+			if (stdin !== undefined) closeSync(stdin);
 		}
 		this.#child = child;
 		const exited = new Promise<Exit>((resolve) => {

@@ -39,16 +39,18 @@ export function said(stream, pattern) {
 		let text = "";
 		const fail = (why) => reject(new Error(`${why} without ${pattern}: ${text}`));
 		const timer = setTimeout(() => fail("time is over"), DEADLINE_MS);
+		const end = () => fail("it ended");
 		const read = (bytes) => {
 			text += bytes;
 			const match = pattern.exec(text);
 			if (match === null) return;
 			clearTimeout(timer);
 			stream.off("data", read);
+			stream.off("end", end);
 			resolve(match);
 		};
 		stream.on("data", read);
-		stream.once("end", () => fail("it ended"));
+		stream.once("end", end);
 	});
 }
 

@@ -63,6 +63,12 @@ test("50 MB go through cat and come back byte for byte", async (t) => {
 	t.true(workload.equals(await submit(workload)));
 });
 
+test("a script may open /dev/stdin", async (t) => {
+	const { submit } = await serve(t, ["cat /dev/stdin"]);
+	t.is((await submit("by name\n")).toString(), "by name\n");
+	t.is((await submit("")).toString(), "");
+});
+
 test("a command that never reads its stdin is none the worse for it", async (t) => {
 	const { submit } = await serve(t, ["echo", "done"]);
 	t.is((await submit(Buffer.alloc(5_000_000))).toString(), "done\n");
