@@ -14,9 +14,13 @@ const there = ["-h", "127.0.0.1", "-p"];
 // Nothing listens there: the client gets as far as it can without waiting for anybody.
 const NOBODY = "1";
 
-const server = spawn(gearman, ["--server", "-p", "0", "-L", "127.0.0.1", "--verbose", "INFO", "-l", "stderr"], {
-	stdio: ["ignore", "ignore", "pipe"],
-});
+const server = spawn(
+	gearman,
+	["--server", "-p", "0", "-L", "127.0.0.1", "-q", "builtin", "--verbose", "INFO", "-l", "stderr"],
+	{
+		stdio: ["ignore", "ignore", "pipe"],
+	},
+);
 const port = await said(server, /Listening on 127\.0\.0\.1:(\d+)/);
 const worker = spawn(gearman, ["-w", "-v", ...there, port, "-f", "x"], { stdio: ["ignore", "ignore", "pipe"] });
 await said(worker, /connected/);

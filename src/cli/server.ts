@@ -4,8 +4,10 @@
 import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log } from "../log.ts";
-import type { Options } from "../options.ts";
+import { type Options, options as rows } from "../options.ts";
 import { Server } from "../server/server.ts";
+import { keepsFiles } from "../server/stores/index.ts";
+import { makeStateDirectory, stateDirectory } from "../server/stores/state-directory.ts";
 import { tellReady, writePidFile } from "./process.ts";
 import { sizeInBytes } from "./size.ts";
 
@@ -16,9 +18,11 @@ const SPARE_DESCRIPTORS = 32;
 export async function run(options: Options<"server">, operands: string[]): Promise<number> {
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
 	await setLimits(options);
-	if (options.user !== undefined) await switchUser(options.user);
+	const storeOptions = storeSettings(options);
+	const stateDir = keepsFiles(options["queue-type"]) ? storeOptions["state-dir"] : undefined;
+	if (options.user !== undefined) await switchUser(options.user, stateDir);
 	const log = await openLog(options);
-	const server = new Server({ ...settings(options), log });
+	const server = new Server({ ...settings(options), storeOptions, log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
 	listenToSignals(server);
 	try {
@@ -30,8 +34,14 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 		throw error;
 	}
 	tellReady();
+	let exitCode = 0;
+	server.replayed.catch(() => {
+		// Said in the log. Jobs that cannot be read are better seen to than forgotten.
+		exitCode = 1;
+		server.requestStop("quick");
+	});
 	await server.stopped;
-	return 0;
+	return exitCode;
 }
 
 function settings(options: Options<"server">): ConstructorParameters<typeof Server>[0] {
@@ -61,6 +71,17 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		allowShutdown: options["allow-shutdown"],
 		queueType: options["queue-type"],
 	};
+}
+
+/** The options of the stores, and the state directory as it is for the user who starts the server. */
+function storeSettings(options: Options<"server">): Record<string, string | undefined> {
+	const settings: Record<string, string | undefined> = {};
+	for (const [name, row] of Object.entries(rows.server)) {
+		const value = options[name as keyof typeof options];
+		if ("group" in row && row.group === "Store" && value !== undefined) settings[name] = String(value);
+	}
+	settings["state-dir"] = stateDirectory(settings);
+	return settings;
 }
 
 /** A port by number, or by its name in /etc/services. */
@@ -101,16 +122,20 @@ function connectionLimit(): number | undefined {
 	return soft === undefined ? undefined : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
 }
 
-async function switchUser(user: string): Promise<void> {
+/** The state directory is made by root, and belongs to the user. */
+async function switchUser(user: string, stateDir: string | undefined): Promise<void> {
 	if (process.getuid?.() !== 0) throw new GearmanError("BAD_ARGUMENT", "Must be root to switch users.");
 	const { execa } = await import("execa"); // 80 ms that most starts need not pay
 	try {
 		const { stdout: group } = await execa("id", ["-g", user]);
 		const { stdout: groups } = await execa("id", ["-G", user]);
+		const { stdout: uid } = await execa("id", ["-u", user]);
+		if (stateDir !== undefined) makeStateDirectory(stateDir, { uid: Number(uid), gid: Number(group) });
 		process.setgroups?.(groups.split(" ").map(Number));
 		process.setgid?.(Number(group));
 		process.setuid?.(user);
 	} catch (error) {
+		if (error instanceof GearmanError) throw error;
 		throw new GearmanError("BAD_ARGUMENT", `Could not find user : ${user}`, { cause: error });
 	}
 }

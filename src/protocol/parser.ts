@@ -141,6 +141,7 @@ export class Parser {
 		this.#isParsing = true;
 		const rest = this.#parse(chunk);
 		this.#isParsing = false;
+		this.#packet.bytes = EMPTY; // or an idle connection would keep its last packet alive
 		if (rest < chunk.length && !this.#isClosed) this.#backlog.unshift(Buffer.from(chunk.subarray(rest)));
 		if (this.#backlog.length > 0 && !this.#isPaused) this.resume();
 	}
@@ -159,6 +160,7 @@ export class Parser {
 			this.#isParsing = true;
 			const rest = this.#parse(chunk);
 			this.#isParsing = false;
+			this.#packet.bytes = EMPTY;
 			if (rest < chunk.length && !this.#isClosed) this.#backlog.unshift(chunk.subarray(rest));
 		}
 	}

@@ -82,7 +82,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 		case Type.RESET_ABILITIES:
 			return server.jobs.removeAbilities(peer.asWorker(), server.nowMs());
 		case Type.SET_CLIENT_ID:
-			peer.clientId = packet.text(0).slice(0, MAX_CLIENT_ID);
+			peer.clientId = packet.view(0).subarray(0, MAX_CLIENT_ID).toString("latin1");
 			return;
 		case Type.OPTION_REQ:
 			return option(peer, packet);
@@ -139,10 +139,10 @@ function submitJob(
 	const submittedMs = server.nowMs();
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
+	journal.used(jobs.lastNumber);
 	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
 	if (isBackground) {
 		peer.awaitCommit(job);
-		journal.used(jobs.lastNumber);
 		journal.add(job, peer);
 	} else {
 		jobs.attach(job, peer.asClient());
@@ -209,7 +209,7 @@ function workFail(server: Server, peer: Peer, packet: Packet): void {
 		const text = "Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf";
 		return peer.error("ARGUMENT_TOO_LARGE", text);
 	}
-	const handle = withoutNul(packet.text(0));
+	const handle = untilNul(packet.text(0));
 	const job = ownJob(server, peer, handle);
 	if (job === undefined) {
 		// Some workers send WORK_FAIL after WORK_EXCEPTION, which has ended the job already, and die of an ERROR.
@@ -247,13 +247,13 @@ function forward(peer: Peer, job: Job, type: number, packet: Packet): void {
 }
 
 function getStatus(server: Server, peer: Peer, packet: Packet): void {
-	const handle = withoutNul(packet.text(0));
+	const handle = untilNul(packet.text(0));
 	if (handle.length >= HANDLE_LIMIT) return peer.error("ARGUMENT_TOO_LARGE", "Job handle too large");
 	peer.send(Type.STATUS_RES, `${handle}\0${statusOf(server.jobs.find(handle))}`);
 }
 
 function getStatusUnique(server: Server, peer: Peer, packet: Packet): void {
-	const unique = withoutNul(packet.text(0));
+	const unique = untilNul(packet.text(0));
 	if (unique.length > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
 	const job = server.jobs.findUnique(unique);
 	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.clients.length ?? 0}`);
@@ -275,7 +275,7 @@ function canDoTimeout(server: Server, peer: Peer, packet: Packet): void {
 
 function option(peer: Peer, packet: Packet): void {
 	const name = packet.text(0);
-	if (name.toLowerCase() !== "exceptions") return peer.error("UNKNOWN_OPTION");
+	if (untilNul(name).toLowerCase() !== "exceptions") return peer.error("UNKNOWN_OPTION");
 	peer.wantsExceptions = true;
 	if (peer.client !== undefined) peer.client.wantsExceptions = true;
 	peer.send(Type.OPTION_RES, name);
@@ -286,7 +286,8 @@ function toUint32(text: string): number {
 	return (Number.parseInt(text, 10) || 0) >>> 0;
 }
 
-/** Some clients end a packet's last argument with a NUL as well. */
-function withoutNul(text: string): string {
-	return text.endsWith("\0") ? text.slice(0, -1) : text;
+/** Some clients end a packet's last argument with a NUL as well; gearmand reads it up to there. */
+function untilNul(text: string): string {
+	const nul = text.indexOf("\0");
+	return nul < 0 ? text : text.slice(0, nul);
 }

@@ -50,7 +50,7 @@ export class Worker {
 	/** Order of turns: the first is asked first, and moves to the end when it got a job. */
 	firstTurn: Ability | undefined = undefined;
 	#lastTurn: Ability | undefined = undefined;
-	readonly #unlisted: Ability[] = [];
+	#unlisted: Ability[] = [];
 
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;
@@ -60,7 +60,7 @@ export class Worker {
 		let ability = this.abilities.get(queue);
 		if (ability === undefined) {
 			ability = new Ability(this, queue);
-			this.#unlisted.push(ability);
+			this.unlisted(ability);
 		} else {
 			ability.registrations++;
 			this.#unlinkTurn(ability);
@@ -104,6 +104,10 @@ export class Worker {
 
 	/** Called by the function when it takes the ability off its list. */
 	unlisted(ability: Ability): void {
+		// A worker that never sleeps may add and remove abilities for ever.
+		if (this.#unlisted.length > 2 * this.abilities.size + 16) {
+			this.#unlisted = this.#unlisted.filter((other) => !other.isRemoved);
+		}
 		this.#unlisted.push(ability);
 	}
 
@@ -148,6 +152,10 @@ export class FunctionQueue {
 	readonly readyIndex: [number, number, number] = [-1, -1, -1];
 	/** Workers woken on this function's account that have not grabbed yet. Kept by jobs.ts. */
 	wakesPending = 0;
+	/** Workers woken when the next wake comes too late; doubles each time until one grabs. Kept by jobs.ts. */
+	lateWakes = 1;
+	/** Jobs by what they coalesce by. Kept by jobs.ts. */
+	readonly uniques = new Map<string, Job>();
 	readonly #lists = [new JobList(), new JobList(), new JobList()];
 	#firstSleeper: Ability | undefined = undefined;
 	#lastSleeper: Ability | undefined = undefined;

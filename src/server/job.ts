@@ -90,8 +90,6 @@ export class Job {
 	/** Neighbours in the function's queue. */
 	previous: Job | undefined = undefined;
 	next: Job | undefined = undefined;
-	/** The next job with the same unique, in another function. */
-	nextSameUnique: Job | undefined = undefined;
 
 	constructor(handle: string, request: NewJob) {
 		this.handle = handle;

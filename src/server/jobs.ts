@@ -54,8 +54,6 @@ export class JobTable {
 	readonly #events: JobEvents;
 	readonly #options: JobTableOptions;
 	readonly #handles = new Map<string, Job>();
-	/** First job of each unique; jobs of other functions with the same unique are chained by `nextSameUnique`. */
-	readonly #uniques = new Map<string, Job>();
 	/** Functions with queued jobs, by priority. */
 	readonly #ready: [FunctionQueue[], FunctionQueue[], FunctionQueue[]] = [[], [], []];
 	readonly #timed = new Delayed<Job>();
@@ -83,9 +81,13 @@ export class JobTable {
 		return this.#handles.get(handle);
 	}
 
-	/** Any job with this unique, whatever its function. */
+	/** Any job with this unique, whatever its function. Rarely asked, so functions are looked through one by one. */
 	findUnique(unique: string): Job | undefined {
-		return this.#uniques.get(unique);
+		for (const queue of this.functions.values()) {
+			const job = queue.uniques.get(unique);
+			if (job !== undefined) return job;
+		}
+		return undefined;
 	}
 
 	/** Handles are numbered from here on: what an earlier run may have used is not used again. */
@@ -95,9 +97,7 @@ export class JobTable {
 
 	/** The job that a submit to this function with this key joins. */
 	findCoalescing(functionName: string, uniqueKey: string): Job | undefined {
-		let job = this.#uniques.get(uniqueKey);
-		while (job !== undefined && job.queue.name !== functionName) job = job.nextSameUnique;
-		return job;
+		return this.functions.get(functionName)?.uniques.get(uniqueKey);
 	}
 
 	/** The function of that name, created when it is new. */
@@ -137,10 +137,8 @@ export class JobTable {
 	#add(job: Job): Job {
 		job.queue.total++;
 		this.#handles.set(job.handle, job);
-		if (job.uniqueKey !== "") {
-			job.nextSameUnique = this.#uniques.get(job.uniqueKey);
-			this.#uniques.set(job.uniqueKey, job);
-		}
+		// Replayed jobs may share a key; the first of them is the one that others join.
+		if (job.uniqueKey !== "" && !job.queue.uniques.has(job.uniqueKey)) job.queue.uniques.set(job.uniqueKey, job);
 		return job;
 	}
 
@@ -258,6 +256,7 @@ export class JobTable {
 		job.queue.running++;
 		worker.jobs.add(job);
 		worker.endTurn(ability);
+		ability.queue.lateWakes = 1;
 		if (ability.timeoutMs > 0) {
 			job.timeMs = nowMs + ability.timeoutMs;
 			this.#timed.add(job);
@@ -353,16 +352,8 @@ export class JobTable {
 	}
 
 	#forgetUnique(job: Job): void {
-		if (job.uniqueKey === "") return;
-		let other = this.#uniques.get(job.uniqueKey);
-		if (other === job) {
-			if (job.nextSameUnique === undefined) this.#uniques.delete(job.uniqueKey);
-			else this.#uniques.set(job.uniqueKey, job.nextSameUnique);
-		} else {
-			while (other !== undefined && other.nextSameUnique !== job) other = other.nextSameUnique;
-			if (other !== undefined) other.nextSameUnique = job.nextSameUnique;
-		}
-		job.nextSameUnique = undefined;
+		const { uniques } = job.queue;
+		if (uniques.get(job.uniqueKey) === job) uniques.delete(job.uniqueKey);
 	}
 
 	/**
@@ -425,13 +416,21 @@ export class JobTable {
 		for (const worker of woken) {
 			worker.isWakeWatched = false;
 			if (worker.wokenFor === undefined) continue;
-			if (worker.wokenAtMs + this.#options.wakeTimeoutMs <= nowMs) this.#passWakeOn(worker, nowMs);
-			else {
+			const queue = worker.wokenFor;
+			if (worker.wokenAtMs + this.#options.wakeTimeoutMs <= nowMs) {
+				// Whoever is woken next may be as slow: more and more are, so that many slow ones delay a job little.
+				worker.wokenFor = undefined;
+				queue.wakesPending--;
+				queue.lateWakes *= 2;
+				if (queue.queued > 0) this.#wakeMany(queue, queue.lateWakes, nowMs);
+			} else {
 				worker.isWakeWatched = true;
 				this.#woken.push(worker);
 			}
 		}
-		this.#wakesDueMs = this.#woken.length === 0 ? Number.POSITIVE_INFINITY : nowMs + this.#options.wakeTimeoutMs;
+		let earliestMs = Number.POSITIVE_INFINITY;
+		for (const { wokenAtMs } of this.#woken) earliestMs = Math.min(earliestMs, wokenAtMs);
+		this.#wakesDueMs = earliestMs + this.#options.wakeTimeoutMs;
 	}
 
 	/** The worker's wake is over (it grabbed, left, or took too long): whoever is still owed one is woken. */

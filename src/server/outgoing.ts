@@ -1,6 +1,6 @@
 // Bytes on their way out to one socket. Packets are encoded straight into a slab; a turn's packets leave in one write.
 // One write is under way at a time, so `pending` is exact and a reader that stopped reading is seen as such.
-// Large workloads are queued as they are, not copied, and written a megabyte at a time.
+// Large workloads are queued as they are, not copied, and written a piece at a time.
 
 import type { Socket } from "node:net";
 import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
@@ -10,7 +10,8 @@ const SMALL_SLAB = 2048;
 const LARGE_SLAB = 65_536;
 /** Data from this size on is queued without a copy. */
 const COPY_LIMIT = 16_384;
-const WRITE_LIMIT = 1 << 20;
+/** Bytes given to the socket at a time, so that a slow reader can be told from one that does not read. */
+const WRITE_LIMIT = 1 << 16;
 const EMPTY = Buffer.alloc(0);
 
 // Slabs are lent from the first packet of a turn until the write is done: an idle connection holds none.

@@ -10,7 +10,7 @@
 //   end of turn     flush(): one write a peer
 //
 // Nobody makes us buffer without a limit: a peer that does not read its replies is not read from, one whose replies do
-// not move for the server's stallMs is dropped, and a worker waits for clients that cannot take its data fast enough.
+// not move for the server's stallMs is dropped, sooner when a worker waits until it takes more data.
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
@@ -27,6 +27,12 @@ import { runLine } from "./text-commands.ts";
 
 /** A peer with more than this on its way out is not read from. */
 const HIGH_WATER = 1 << 20;
+/** A peer with more answers held up by commits than this is not read from. */
+const MAX_HELD = 10_000;
+/** Answered places at the head of the list of held answers before it is made shorter. */
+const COMPACT = 1024;
+/** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
+const LINGER_MS = 1000;
 /** A worker is not read from while a client it sends to has more than this on its way out. */
 const CONGESTED = 1 << 24;
 
@@ -58,9 +64,13 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	#isBlocked = false;
 	#onDrained: (() => void)[] = [];
 	/** Submits whose commit is awaited, as their jobs, and in order behind them the replies they hold up. */
-	#held: (Buffer | Job)[] = [];
+	#held: (Buffer | Job | undefined)[] = [];
 	#firstHeld = 0;
+	#heldBytes = 0;
+	#isHolding = false;
 	#isEnded = false;
+	#isClosing = false;
+	#lingerTimer: NodeJS.Timeout | undefined;
 
 	constructor(server: Server, socket: Socket, id: number) {
 		this.id = id;
@@ -86,7 +96,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	onLine(line: string): void {
-		this.raw(runLine(this.server, this, line));
+		const reply = runLine(this.server, this, line);
+		this.raw(typeof reply === "string" ? Buffer.from(reply, "latin1") : reply);
 	}
 
 	onOversized(type: number, size: number): void {
@@ -97,7 +108,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 
 	onGarbage(reason: string): void {
 		this.server.log.warning(`${this.name} ${reason}, closing`);
-		this.#end();
+		void this.close();
 	}
 
 	/** Takes the client role. */
@@ -114,7 +125,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	send(type: number, text: string, data?: Buffer): void {
-		if (this.#held.length > 0) this.#held.push(encodeResponse(type, text, data));
+		if (this.isClosed) return;
+		if (this.#held.length > 0) this.#hold(encodeResponse(type, text, data));
 		else {
 			this.#outgoing.packet(type, text, data);
 			this.#sent();
@@ -122,17 +134,18 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	forward(type: number, packet: Packet): void {
-		if (this.#held.length > 0) this.#held.push(encodeResponse(type, "", packet.keepBody()));
+		if (this.isClosed) return;
+		if (this.#held.length > 0) this.#hold(encodeResponse(type, "", packet.keepBody()));
 		else {
 			this.#outgoing.forward(type, packet);
 			this.#sent();
 		}
 	}
 
-	/** Text as it is (latin1): an admin reply, in one piece. */
-	raw(text: string): void {
-		const bytes = Buffer.from(text, "latin1");
-		if (this.#held.length > 0) this.#held.push(bytes);
+	/** Bytes as they are: an admin reply, in one piece. */
+	raw(bytes: Buffer): void {
+		if (this.isClosed) return;
+		if (this.#held.length > 0) this.#hold(bytes);
 		else {
 			this.#outgoing.raw(bytes);
 			this.#sent();
@@ -147,7 +160,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 
 	/** The answer to a submit waits for the journal; all later answers wait behind it. */
 	awaitCommit(job: Job): void {
-		this.#held.push(job);
+		this.#hold(job);
 	}
 
 	committed(job: Job): void {
@@ -155,8 +168,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#answerHeld(job, Type.JOB_CREATED, job.handle);
 	}
 
-	refused(job: Job, error: unknown): void {
-		this.server.log.error(`${job.handle} could not be stored: ${error instanceof Error ? error.message : error}`);
+	refused(job: Job): void {
 		job.isBackground = false;
 		job.isStored = false;
 		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
@@ -190,7 +202,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.isDirty = false;
 		if (this.isClosed) return;
 		this.#outgoing.flush();
-		if (this.#isEnded && this.#held.length === 0) this.#socket.end();
+		if (this.#isEnded) this.#endIfSent();
 	}
 
 	/** Ends the connection at once; what it was to get is lost. */
@@ -198,17 +210,19 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#socket.destroy();
 	}
 
-	/** Ends the connection once what it is owed has left, or after `lingerMs`. Resolves when it is closed. */
-	async close(lingerMs: number): Promise<void> {
+	/** Ends the connection once what it is owed has left, or does not move any more. Resolves when it is closed. */
+	async close(): Promise<void> {
 		if (this.isClosed) return;
 		const closed = new Promise((resolve) => this.#socket.once("close", resolve));
-		const timer = setTimeout(() => this.#socket.destroy(), lingerMs);
-		this.#isEnded = true;
+		this.#isClosing = true;
 		this.#parser.close();
-		this.flush();
-		this.#socket.destroySoon();
+		this.#end();
 		await closed;
-		clearTimeout(timer);
+	}
+
+	/** A worker waits until this peer takes more. */
+	get holdsUpWorker(): boolean {
+		return this.#onDrained.length > 0;
 	}
 
 	/** Bytes on their way out. */
@@ -226,13 +240,25 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		}
 	}
 
+	#hold(item: Buffer | Job): void {
+		this.#held.push(item);
+		if (Buffer.isBuffer(item)) this.#heldBytes += item.length;
+		if (!this.#isHolding && (this.#heldBytes > HIGH_WATER || this.#held.length - this.#firstHeld > MAX_HELD)) {
+			this.#isHolding = true;
+			this.pause();
+		}
+	}
+
 	/** Answers a submit that waited, and sends what was held behind it alone. */
 	#answerHeld(job: Job, type: number, text: string): void {
+		if (this.isClosed) return;
 		const held = this.#held;
 		const first = this.#firstHeld;
 		if (held[first] !== job) {
 			// Another one that came before it still waits.
-			held[held.indexOf(job, first)] = encodeResponse(type, text);
+			const answer = encodeResponse(type, text);
+			held[held.indexOf(job, first)] = answer;
+			this.#heldBytes += answer.length;
 			return;
 		}
 		this.#outgoing.packet(type, text);
@@ -240,17 +266,29 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		for (; next < held.length; next++) {
 			const item = held[next];
 			if (!Buffer.isBuffer(item)) break;
+			this.#heldBytes -= item.length;
 			this.#outgoing.raw(item);
 		}
-		if (next < held.length) this.#firstHeld = next;
-		else {
+		if (next === held.length) {
 			this.#held = [];
 			this.#firstHeld = 0;
+		} else if (next > COMPACT && next * 2 > held.length) {
+			this.#held = held.slice(next);
+			this.#firstHeld = 0;
+		} else {
+			// What is answered must not stay alive through this list.
+			held.fill(undefined, first, next);
+			this.#firstHeld = next;
+		}
+		if (this.#isHolding && this.#heldBytes < HIGH_WATER / 2 && this.#held.length - this.#firstHeld < MAX_HELD / 2) {
+			this.#isHolding = false;
+			this.resume();
 		}
 		this.#sent();
 	}
 
 	#onWritten(): void {
+		if (this.#isEnded) this.#endIfSent();
 		if (this.#outgoing.pending <= CONGESTED && this.#onDrained.length > 0) this.#release();
 		if (!this.#isBlocked) return;
 		this.movedAtMs = this.server.nowMs();
@@ -260,16 +298,39 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.resume();
 	}
 
-	/** The other side sends no more, or sent garbage: it gets what it is owed, then the connection ends. */
+	/** No more is read: the other side gets what it is owed, then the connection ends. */
 	#end(): void {
-		this.#isEnded = true;
-		this.#leaveRoles();
-		if (!this.isDirty) this.server.flushLater(this);
+		if (!this.#isEnded) {
+			this.#isEnded = true;
+			this.#leaveRoles();
+			this.#linger(-1);
+		}
+		if (!this.isDirty && !this.isClosed) this.server.flushLater(this);
+	}
+
+	#endIfSent(): void {
+		if (this.#held.length > 0 || this.#outgoing.pending > 0) return;
+		// After its end a peer that sends no more is closed by itself; one that might is not waited for.
+		if (this.#isClosing) this.#socket.destroySoon();
+		else this.#socket.end();
+	}
+
+	/** Gives up on a peer that takes nothing of what it is owed. */
+	#linger(pendingBefore: number): void {
+		const pending = this.#outgoing.pending + this.#held.length;
+		if (pending === pendingBefore) this.#socket.destroy();
+		else {
+			const lingerMs = this.#isClosing ? LINGER_MS : this.server.options.stallMs;
+			this.#lingerTimer = setTimeout(() => this.#linger(pending), lingerMs);
+		}
 	}
 
 	#leave(): void {
 		if (this.isClosed) return;
 		this.isClosed = true;
+		clearTimeout(this.#lingerTimer);
+		this.#held = [];
+		this.#firstHeld = 0;
 		this.#parser.close();
 		this.#leaveRoles();
 		this.#release();
@@ -278,6 +339,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	#leaveRoles(): void {
+		// A restart is not a worker's fault: it must not cost its jobs an assignment.
+		if (this.server.isStopping) return;
 		if (this.worker !== undefined) this.server.jobs.removeWorker(this.worker, this.server.nowMs());
 		if (this.client !== undefined) this.server.jobs.removeClient(this.client);
 	}

@@ -36,6 +36,8 @@ export interface ServerOptions {
 	readonly jobRetries?: number;
 	/** Sleeping workers woken a job; 0: all of them; default: as many as there are jobs. */
 	readonly workerWakeup?: number;
+	/** A woken worker that has not grabbed after this long passes the wake on. Default 100 ms. */
+	readonly wakeTimeoutMs?: number;
 	/** Send WORK_EXCEPTION to all clients, asked for or not. */
 	readonly exceptions?: boolean;
 	/** Largest packet body in bytes. Default 256 MiB. */
@@ -66,6 +68,7 @@ const DEFAULTS = {
 	exceptions: false,
 	maxPacketBytes: MAX_PACKET_BYTES,
 	stallMs: 30_000,
+	wakeTimeoutMs: 100,
 	allowShutdown: false,
 	queueType: "builtin",
 	storeOptions: {},
@@ -74,12 +77,12 @@ const DEFAULTS = {
 type Settings = Omit<ServerOptions, "log"> &
 	Required<Pick<ServerOptions, keyof typeof DEFAULTS>> & { readonly handlePrefix: string; readonly version: string };
 
+/** Places in a packet are 32-bit numbers. */
+const MAX_MAX_PACKET = 2047 * 1024 * 1024;
 /** A handle has to fit C clients' 63 characters, its number included. */
 const MAX_PREFIX = 50;
-/** A woken worker that has not grabbed after this long passes the wake on. */
-const WAKE_TIMEOUT_MS = 200;
-/** How long replies may take to leave when the server stops. */
-const LINGER_MS = 1000;
+/** A client that takes nothing is dropped this soon when a worker has to wait for it, and its other clients with it. */
+const WORKER_STALL_MS = 5000;
 /** Jobs replayed before others get their turn. */
 const REPLAY_TURN = 1000;
 const MAX_TIMER_MS = 0x7fffffff;
@@ -93,6 +96,8 @@ export class Server implements JobEvents {
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
+	/** Closes all that is open; who leaves now loses no job. */
+	isStopping = false;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
 	/** Settles when the server has stopped, for whatever reason. */
@@ -107,15 +112,18 @@ export class Server implements JobEvents {
 	#timer: NodeJS.Timeout | undefined;
 	#timerMs = Number.POSITIVE_INFINITY;
 	#lastPeerId = 0;
-	#isStopping = false;
 
 	constructor(options: ServerOptions = {}) {
 		const { log = new Log(), ...given } = options;
 		const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-		const handlePrefix = `H:${hostname()}`.slice(0, MAX_PREFIX);
+		const handlePrefix = `H:${hostname().replace(/[^!-~]/g, "-")}`.slice(0, MAX_PREFIX);
 		this.options = { ...DEFAULTS, handlePrefix, version: packageVersion(), ...defined };
-		if (this.options.handlePrefix.length > MAX_PREFIX) {
-			throw new GearmanError("BAD_ARGUMENT", `job-handle-prefix is over ${MAX_PREFIX} characters`);
+		if (this.options.handlePrefix.length > MAX_PREFIX || !/^[!-~]+$/.test(this.options.handlePrefix)) {
+			const message = `job-handle-prefix has to be 1 to ${MAX_PREFIX} printable ASCII characters without blanks`;
+			throw new GearmanError("BAD_ARGUMENT", message);
+		}
+		if (this.options.maxPacketBytes > MAX_MAX_PACKET) {
+			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
 		}
 		this.log = log;
 		const retries = this.options.jobRetries;
@@ -123,7 +131,7 @@ export class Server implements JobEvents {
 			handlePrefix: this.options.handlePrefix,
 			maxLostAssignments: retries < 0 ? Number.POSITIVE_INFINITY : Math.max(1, retries),
 			wakeups: this.options.workerWakeup,
-			wakeTimeoutMs: WAKE_TIMEOUT_MS,
+			wakeTimeoutMs: this.options.wakeTimeoutMs,
 		});
 		this.stopped = new Promise((resolve) => {
 			this.#setStopped = resolve;
@@ -136,8 +144,18 @@ export class Server implements JobEvents {
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
-		this.#journal = new Journal(store, lastReserved, () => this.#scheduleTurn());
+		this.#journal = new Journal(store, lastReserved, {
+			pending: () => this.#scheduleTurn(),
+			failing: (error) => {
+				const reason = error instanceof Error ? error.message : error;
+				this.log.error(`The store fails, background jobs are refused until it works again: ${reason}`);
+			},
+			recovered: () => this.log.error("The store works again"),
+		});
 		try {
+			// Before anybody gets a handle.
+			this.#journal.used(lastReserved);
+			await this.#journal.drain();
 			const gear = await loadProtocol("gear");
 			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
 			this.#addresses = await gear.listen(this);
@@ -162,7 +180,7 @@ export class Server implements JobEvents {
 		let count = 0;
 		try {
 			for await (const stored of store.replay()) {
-				if (this.#isStopping) return;
+				if (this.isStopping) return;
 				const { handle, retries, functionName, unique, workload, reducer, dueMs, submittedMs } = stored;
 				const job = this.jobs.restore(handle, retries, {
 					queue: this.jobs.functionOf(functionName),
@@ -218,15 +236,16 @@ export class Server implements JobEvents {
 
 	/** Stops at once; resolves when all is closed. */
 	async stop(): Promise<void> {
-		if (this.#isStopping) return this.stopped;
-		this.#isStopping = true;
+		if (this.isStopping) return this.stopped;
+		this.isStopping = true;
 		for (const protocol of this.#protocols) await protocol.close();
 		await this.#journal?.drain();
 		this.#endTurn();
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
-		const closed = [...this.peers].map((peer) => peer.close(LINGER_MS));
+		const closed = [...this.peers].map((peer) => peer.close());
 		await Promise.all(closed);
+		await this.#journal?.drain();
 		await this.#store?.close();
 		this.log.info("Shutdown complete");
 		this.log.flush();
@@ -239,6 +258,12 @@ export class Server implements JobEvents {
 
 	/** A protocol has accepted a connection. */
 	addPeer(socket: Socket): void {
+		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
+		if (this.peers.size >= maxConnections) {
+			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
+			socket.destroy();
+			return;
+		}
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
 		this.log.info(`Accepted connection from ${peer.name}`);
@@ -310,7 +335,8 @@ export class Server implements JobEvents {
 		const nowMs = this.nowMs();
 		this.jobs.tick(nowMs);
 		for (const peer of this.blocked) {
-			if (nowMs - peer.movedAtMs < this.options.stallMs) continue;
+			const { stallMs } = this.options;
+			if (nowMs - peer.movedAtMs < (peer.holdsUpWorker ? Math.min(stallMs, WORKER_STALL_MS) : stallMs)) continue;
 			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`);
 			peer.destroy();
 		}

@@ -10,11 +10,14 @@ import type { Server } from "./server.ts";
 interface TextCommand {
 	/** Lower case; one or two words. */
 	readonly name: string;
-	/** Runs with the words behind the name. */
-	run(server: Server, args: readonly string[], peer: Peer): string;
+	/** Runs with the words behind the name. A long reply is bytes: text has an end at half a gigabyte. */
+	run(server: Server, args: readonly string[], peer: Peer): string | Buffer;
 }
 
 const OK = "OK\r\n";
+const LISTING_PART = 65_536;
+/** Times a function is named in `workers` that was registered more often on one connection. */
+const MAX_REPEATS = 100;
 
 const commands: readonly TextCommand[] = [
 	{ name: "status", run: (server) => listing(functions(server), statusLine) },
@@ -33,15 +36,15 @@ const commands: readonly TextCommand[] = [
 ];
 
 /** What a line whose first word is known, but not the rest, is answered. */
-const misuses: Record<string, (args: readonly string[]) => string> = {
-	show: (args) => (args.length === 0 ? unknownCommand("show") : "ERR UNKNOWN_SHOW_ARGUMENTS\r\n"),
-	cancel: (args) => (args.length < 2 ? unknownCommand("cancel") : "ERR UNKNOWN_ERROR\r\n"),
-	create: () => incomplete("create"),
-	drop: () => incomplete("drop"),
-};
+const misuses = new Map<string, (args: readonly string[]) => string>([
+	["show", (args) => (args.length === 0 ? unknownCommand("show") : "ERR UNKNOWN_SHOW_ARGUMENTS\r\n")],
+	["cancel", (args) => (args.length < 2 ? unknownCommand("cancel") : "ERR UNKNOWN_ERROR\r\n")],
+	["create", () => incomplete("create")],
+	["drop", () => incomplete("drop")],
+]);
 
 /** Answers one line; command words in any case, blanks in front and extra words do no harm. */
-export function runLine(server: Server, peer: Peer, line: string): string {
+export function runLine(server: Server, peer: Peer, line: string): string | Buffer {
 	const [first = "", ...rest] = line.split(" ").filter((word) => word !== "");
 	server.log.debug(`${peer.name} ${printable(line)}`);
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
@@ -49,7 +52,7 @@ export function runLine(server: Server, peer: Peer, line: string): string {
 		const length = command.name.split(" ").length;
 		if (lower.slice(0, length).join(" ") === command.name) return command.run(server, rest.slice(length - 1), peer);
 	}
-	return misuses[lower[0]]?.(rest) ?? unknownCommand(first);
+	return misuses.get(lower[0])?.(rest) ?? unknownCommand(first);
 }
 
 function unknownCommand(word: string): string {
@@ -60,10 +63,24 @@ function incomplete(command: string): string {
 	return `ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+${command}\r\n`;
 }
 
-function listing<T>(rows: Iterable<T>, toLine: (row: T) => string): string {
+/** A line a row, and the dot. A row that may be long comes in pieces. */
+function listing<T>(rows: Iterable<T>, toLine: (row: T) => string | Iterable<string>): Buffer {
+	const parts: Buffer[] = [];
 	let text = "";
-	for (const row of rows) text += `${toLine(row)}\n`;
-	return `${text}.\n`;
+	const add = (piece: string) => {
+		text += piece;
+		if (text.length < LISTING_PART) return;
+		parts.push(Buffer.from(text, "latin1"));
+		text = "";
+	};
+	for (const row of rows) {
+		const line = toLine(row);
+		if (typeof line === "string") add(line);
+		else for (const piece of line) add(piece);
+		add("\n");
+	}
+	parts.push(Buffer.from(`${text}.\n`, "latin1"));
+	return Buffer.concat(parts);
 }
 
 function functions(server: Server): Iterable<FunctionQueue> {
@@ -81,15 +98,15 @@ function priorityStatusLine(queue: FunctionQueue): string {
 }
 
 /** `FD IP ID :` and the functions, the last registered first. */
-function workersLine(peer: Peer): string {
-	let line = `${peer.id} ${peer.address} ${printable(peer.clientId)} :`;
+function* workersLine(peer: Peer): Generator<string> {
+	yield `${peer.id} ${peer.address} ${printable(peer.clientId)} :`;
 	for (const { queue, registrations } of [...(peer.worker?.abilities.values() ?? [])].reverse()) {
-		line += ` ${printable(queue.name)}`.repeat(registrations);
+		const name = ` ${printable(queue.name)}`;
+		for (let i = 0; i < Math.min(registrations, MAX_REPEATS); i++) yield name;
 	}
-	return line;
 }
 
-function showJobs(server: Server): string {
+function showJobs(server: Server): Buffer {
 	return listing(server.jobs.jobs(), (job) => {
 		const isIgnored = job.isCancelled || job.isAbandoned;
 		return `${job.handle}\t${job.retries}\t${isIgnored ? 1 : 0}\t${job.isBackground ? 1 : 0}`;

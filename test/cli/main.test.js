@@ -195,7 +195,7 @@ test("a daemon is in the background once it listens, and has a pid file until it
 	const { run, folder } = await setUp(t);
 	const port = await freePort();
 	const file = join(folder, "pid");
-	const argv = ["-d", "-p", port, "-L", "127.0.0.1", "-P", file, "-l", join(folder, "log")];
+	const argv = ["-d", "-p", port, "-L", "127.0.0.1", "-qbuiltin", "-P", file, "-l", join(folder, "log")];
 	const { exitCode, stderr } = await run("gearmand", argv);
 	t.is(stderr, "");
 	t.is(exitCode, 0);
@@ -203,7 +203,8 @@ test("a daemon is in the background once it listens, and has a pid file until it
 	t.regex(text, /^\d+\n$/);
 	t.is((await run("gearadmin", ["-h", "127.0.0.1", "-p", port, "--getpid"])).stdout, text);
 
-	const second = await run("gearmand", ["-d", "-p", port, "-L", "127.0.0.1", "-P", join(folder, "second", "pid")]);
+	const pidFile = join(folder, "second", "pid");
+	const second = await run("gearmand", ["-d", "-p", port, "-L", "127.0.0.1", "-qbuiltin", "-P", pidFile]);
 	t.is(second.exitCode, 1);
 	t.regex(second.stderr, /^gearmand: /);
 

@@ -35,7 +35,7 @@ test("gearman --server and gearmand are the same server; SIGTERM and SIGINT end 
 });
 
 test("it works with an empty environment", async (t) => {
-	const child = start(t, [program, "--server", "--port=0", "--listen=127.0.0.1", "-vvv"], {
+	const child = start(t, [program, "--server", "--port=0", "--listen=127.0.0.1", "-vvv", "-q", "builtin"], {
 		command: process.execPath,
 		env: {},
 		extendEnv: false,
@@ -71,7 +71,8 @@ test("SIGUSR1 and SIGUSR2 wait for the last job, take no new ones, and never ope
 test("the log goes to a file, which SIGHUP opens anew", async (t) => {
 	const folder = temporaryFolder(t);
 	const log = join(folder, "log");
-	const child = start(t, ["--server", "--port=0", "--listen=127.0.0.1", "--verbose=INFO", `--log-file=${log}`]);
+	const args = ["--server", "--port=0", "--listen=127.0.0.1", "--queue-type=builtin", "--verbose=INFO"];
+	const child = start(t, [...args, `--log-file=${log}`]);
 	await eventually(() => existsSync(log) && /Listening on/.test(readFileSync(log, "utf8")));
 	renameSync(log, `${log}.1`);
 	child.kill("SIGHUP");
@@ -101,7 +102,8 @@ test("-v counts up from ERROR, and the admin command tells the level", async (t)
 	]) {
 		const pidFile = join(temporaryFolder(t), "pid");
 		const port = await freePort();
-		const child = start(t, ["--server", `--port=${port}`, "--listen=127.0.0.1", flag, `--pid-file=${pidFile}`]);
+		const args = ["--server", `--port=${port}`, "--listen=127.0.0.1", "--queue-type=builtin"];
+		const child = start(t, [...args, flag, `--pid-file=${pidFile}`]);
 		await eventually(() => existsSync(pidFile));
 		const admin = await dial(t, port);
 		admin.raw("verbose\n");
@@ -123,7 +125,8 @@ async function freePort() {
 test("the pid file holds the pid once the port listens, and is gone after the end", async (t) => {
 	const pidFile = join(temporaryFolder(t), "pid");
 	const port = await freePort();
-	const child = start(t, ["--server", `--port=${port}`, "--listen=127.0.0.1", "--pid-file", pidFile]);
+	const args = ["--server", `--port=${port}`, "--listen=127.0.0.1", "--queue-type=builtin"];
+	const child = start(t, [...args, "--pid-file", pidFile]);
 	await eventually(() => existsSync(pidFile));
 	t.is(readFileSync(pidFile, "utf8"), `${child.pid}\n`);
 	await dial(t, port); // listens already
@@ -136,7 +139,7 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 	const taken = createServer().listen(0, "127.0.0.1");
 	await once(taken, "listening");
 	t.teardown(() => taken.close());
-	const listen = ["--server", "--listen=127.0.0.1", "--log-file=none"];
+	const listen = ["--server", "--listen=127.0.0.1", "--log-file=none", "--queue-type=builtin"];
 	for (const [args, sentence] of [
 		[
 			[...listen, `--port=${taken.address().port}`],
@@ -145,9 +148,15 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 		[[...listen, "--port=0", "--pid-file=/nowhere/pid"], /^\S+: Could not open pid file for writing: .*\n$/],
 		[[...listen, "--port=no-such-service"], /^\S+: no such port: no-such-service\n$/],
 		[[...listen, "--port=70000"], /^\S+: no such port: 70000\n$/],
-		[["--server", "--log-file=none", "--port=0", "--listen=no.such.host.invalid"], /no such host\n$/],
-		[[...listen, "--port=0", "--queue-type=wishful"], /Error while initializing the queue : wishful\n$/],
-		[[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`], /job-handle-prefix is over 50 characters\n$/],
+		[[...listen, "--port=0", "--listen=no.such.host.invalid"], /no such host\n$/],
+		[
+			["--server", "--log-file=none", "--port=0", "--queue-type=wishful"],
+			/Error while initializing the queue : wishful\n$/,
+		],
+		[
+			[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`],
+			/job-handle-prefix has to be 1 to 50 printable ASCII characters without blanks\n$/,
+		],
 		[[...listen, "--port=0", "--max-packet-size=much"], /the argument \('much'\) for option '--max-packet-size'/],
 		[[...listen, "--port=0", "--ssl"], /--ssl needs --ssl-certificate and --ssl-key\n$/],
 		[[...listen, "--port=0", "--user=no-such-user"], isRoot ? /Could not find user : no-such-user\n$/ : /Must be root/],
@@ -172,7 +181,15 @@ test("several addresses are listened on, IPv6 among them", async (t) => {
 test("--daemon returns when the port listens, and leaves a server that answers", async (t) => {
 	const pidFile = join(temporaryFolder(t), "pid");
 	const port = await freePort();
-	const args = [`--port=${port}`, "--listen=127.0.0.1", "--log-file=none", "--pid-file", pidFile, "--daemon"];
+	const args = [
+		`--port=${port}`,
+		"--listen=127.0.0.1",
+		"--log-file=none",
+		"-qbuiltin",
+		"--pid-file",
+		pidFile,
+		"--daemon",
+	];
 	const { exitCode, stdout, stderr } = await start(t, args, { command: linkAs(t, "gearmand") });
 	t.deepEqual([exitCode, stdout, stderr], [0, "", ""]);
 	const peer = await dial(t, port);
@@ -188,7 +205,14 @@ test("a daemon that cannot start says so where it was started", async (t) => {
 	const taken = createServer().listen(0, "127.0.0.1");
 	await once(taken, "listening");
 	t.teardown(() => taken.close());
-	const args = ["--server", "-d", "--listen=127.0.0.1", "--log-file=none", `--port=${taken.address().port}`];
+	const args = [
+		"--server",
+		"-d",
+		"-qbuiltin",
+		"--listen=127.0.0.1",
+		"--log-file=none",
+		`--port=${taken.address().port}`,
+	];
 	const { exitCode, stderr } = await start(t, args);
 	t.is(exitCode, 1);
 	t.regex(stderr, /the port is in use/);

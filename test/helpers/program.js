@@ -54,9 +54,10 @@ export function said(stream, pattern) {
 	});
 }
 
-/** A job server as a process of its own, on a free port of 127.0.0.1. */
+/** A job server as a process of its own, on a free port of 127.0.0.1; its jobs in memory unless the args say where. */
 export async function startProgramServer(t, args = [], options = {}) {
-	const all = ["--server", "--port", "0", "--verbose", "INFO", "--listen", "127.0.0.1", ...args];
+	const store = args.some((arg) => arg.startsWith("--queue-type")) ? [] : ["--queue-type=builtin"];
+	const all = ["--server", "--port", "0", "--verbose", "INFO", "--listen", "127.0.0.1", ...store, ...args];
 	const child = start(t, options.command === undefined ? all : all.slice(1), options);
 	const [, port] = await said(child.stderr, /Listening on 127\.0\.0\.1:(\d+)/);
 	return { child, port: Number(port) };

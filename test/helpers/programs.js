@@ -149,9 +149,10 @@ async function freePort() {
 
 /** A job server as a process on a port of its own: gearmand's options → { port, child, … }. */
 export async function startGearmand(t, gearmand, args = []) {
+	const all = args.some((arg) => arg.startsWith("--queue-type")) ? args : ["--queue-type=builtin", ...args];
 	for (let attempt = 1; ; attempt++) {
 		const port = await freePort();
-		const running = start(t, gearmand, ["--listen=127.0.0.1", `--port=${port}`, "--log-file=stderr", ...args]);
+		const running = start(t, gearmand, ["--listen=127.0.0.1", `--port=${port}`, "--log-file=stderr", ...all]);
 		const isUp = await until(async () => {
 			if (running.child.exitCode !== null) return "gone";
 			const peer = await dial(t, port);

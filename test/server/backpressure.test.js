@@ -96,3 +96,35 @@ test("a large result arrives whole at a client that reads slowly", async (t) => 
 	t.is(got, wanted);
 	t.is(tail, "end");
 });
+
+test("a large result that is still on its way when the server stops, or its client half-closes, arrives whole", async (t) => {
+	const size = 20 * MEGABYTE.length;
+	const { server, port } = await startServer(t);
+	const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+	await once(client, "connect");
+	t.teardown(() => client.destroy());
+	const worker = await dial(t, port);
+	worker.send("CAN_DO", "f");
+	client.write(encodeRequest("SUBMIT_JOB", ["f", "", ""]));
+	client.pause();
+	worker.send("PRE_SLEEP");
+	await worker.next();
+	worker.send("GRAB_JOB");
+	const [, handle] = await worker.next();
+	server.requestStop("graceful");
+	worker.send("WORK_COMPLETE", handle, Buffer.alloc(size, "y"));
+	let got = 0;
+	for await (const bytes of client) got += bytes.length;
+	t.is(got, 12 + handle.length + 12 + handle.length + 1 + size);
+	await server.stopped;
+
+	const other = await startServer(t);
+	const pipe = connect({ port: other.port, host: "127.0.0.1", allowHalfOpen: true });
+	t.teardown(() => pipe.destroy());
+	const echo = encodeRequest("ECHO_REQ", [MEGABYTE]);
+	for (let i = 0; i < 20; i++) pipe.write(echo);
+	pipe.end();
+	got = 0;
+	for await (const bytes of pipe) got += bytes.length;
+	t.is(got, 20 * echo.length);
+});

@@ -1,4 +1,5 @@
 import test from "ava";
+import { encodeRequest } from "../../dist/protocol/packet.js";
 import { dial, startServer } from "../helpers/server.js";
 
 /** A worker that can do the functions and sleeps. */
@@ -407,4 +408,37 @@ test("a peer that half-closes gets what it is owed first", async (t) => {
 	t.is((await peer.next())[0], "JOB_CREATED");
 	t.regex(await peer.next(), /^OK \d/);
 	t.is(await peer.next(), "closed");
+});
+
+test("a job submitted and grabbed in one write is assigned, background or not", async (t) => {
+	const { port } = await startServer(t);
+	for (const name of ["SUBMIT_JOB_BG", "SUBMIT_JOB"]) {
+		const peer = await dial(t, port);
+		peer.raw(
+			Buffer.concat([
+				encodeRequest("CAN_DO", ["f"]),
+				encodeRequest(name, ["f", "", "x"]),
+				encodeRequest("GRAB_JOB"),
+				Buffer.from("prioritystatus\n"),
+			]),
+		);
+		const [created, handle] = await peer.next();
+		t.is(created, "JOB_CREATED");
+		t.deepEqual(await peer.next(), ["JOB_ASSIGN", handle, "f", "x"]);
+		t.is(await peer.next(), "f\t0\t0\t0\t1");
+		peer.send("WORK_COMPLETE", handle, "");
+		peer.send("CANT_DO", "f");
+		if (name === "SUBMIT_JOB") await peer.next();
+		await peer.settle();
+	}
+});
+
+test("nothing behind a packet that is not Gearman is obeyed, and its sender is hung up on", async (t) => {
+	const { server, port } = await startServer(t);
+	const peer = await dial(t, port);
+	const bad = encodeRequest("SUBMIT_JOB_BG", ["f", "", ""]);
+	bad.writeUInt32BE(99, 4);
+	peer.raw(Buffer.concat([bad, encodeRequest("SUBMIT_JOB_BG", ["f", "", ""]), encodeRequest("ECHO_REQ", ["x"])]));
+	t.is(await peer.next(), "closed");
+	t.is(server.jobs.size, 0);
 });

@@ -270,3 +270,51 @@ test("jobs without a unique, and with the same unique in two functions, are all 
 	t.is(handles.size, 503);
 	t.is((await client.list("show jobs")).length, 503);
 });
+
+test("words that JavaScript objects know are commands nobody knows", async (t) => {
+	const { port } = await startServer(t);
+	const admin = await dial(t, port);
+	for (const word of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+		admin.raw(`${word} a b\n`);
+		t.is(await admin.next(), `ERR UNKNOWN_COMMAND Unknown+server+command${word}`);
+	}
+});
+
+test("a listing as large as peers can make it is answered", async (t) => {
+	const { port } = await startServer(t);
+	const peer = await dial(t, port);
+	const name = "f".repeat(60_000);
+	for (let i = 0; i < 500; i++) peer.send("CAN_DO", name);
+	await peer.settle();
+	const admin = await dial(t, port);
+	admin.raw("workers\n");
+	// Named a hundred times at most: text of the whole would have no end.
+	t.regex(await admin.next(), /over 8192 bytes/);
+});
+
+test("statuses asked for with NULs inside are answered with the right number of fields", async (t) => {
+	const { port } = await startServer(t);
+	const client = await dial(t, port);
+	const handle = await created(client, "SUBMIT_JOB_BG", "f", "u", "");
+	client.send("GET_STATUS", `${handle}\0x`);
+	t.deepEqual(await client.next(), ["STATUS_RES", handle, "1", "0", "0", "0"]);
+	client.send("GET_STATUS_UNIQUE", "u\0");
+	t.deepEqual(await client.next(), ["STATUS_RES_UNIQUE", "u", "1", "0", "0", "0", "0"]);
+});
+
+test("workers that hang do not delay a job one after the other", async (t) => {
+	const { port } = await startServer(t, { wakeTimeoutMs: 20 });
+	const hanging = [];
+	for (let i = 0; i < 60; i++) hanging.push(await dial(t, port));
+	const lively = await dial(t, port);
+	for (const worker of [...hanging, lively]) {
+		worker.send("CAN_DO", "f");
+		worker.send("PRE_SLEEP");
+		await worker.settle();
+	}
+	const client = await dial(t, port);
+	const handle = await created(client, "SUBMIT_JOB_BG", "f", "", "");
+	t.deepEqual(await lively.next(), ["NOOP"]);
+	lively.send("GRAB_JOB");
+	t.is((await lively.next())[1], handle);
+});

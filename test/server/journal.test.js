@@ -18,9 +18,10 @@ class HeldStore {
 	async close() {}
 
 	write(changes) {
-		this.batches.push(
-			changes.filter(({ kind }) => kind !== "reserve").map(({ kind, job }) => [kind, job.workload.toString()]),
-		);
+		// What nobody waits for is written at once.
+		const jobs = changes.filter(({ kind }) => kind !== "reserve" && kind !== "retry");
+		if (jobs.length === 0) return undefined;
+		this.batches.push(jobs.map(({ kind, job }) => [kind, job.workload.toString()]));
 		const promise = new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
 		this.#arrivals.shift()?.();
 		return promise;

@@ -63,8 +63,6 @@ export class GearProtocol implements Protocol {
 				});
 			});
 		}
-		if (options.maxConnections !== undefined) listener.maxConnections = options.maxConnections;
-		listener.on("drop", () => log.errorOnceASecond("Too many connections: refusing new ones"));
 		await new Promise<void>((resolve, reject) => {
 			listener.once("error", reject);
 			const isIPv6 = host.includes(":");

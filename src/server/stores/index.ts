@@ -1,6 +1,11 @@
 // What a persistent queue has to do, and the names of those there are. The job table stays in memory; a store gives the
 // background jobs back after a restart. `memory` is a store like any other: it keeps nothing.
 
+import { createRequire } from "node:module";
+import { isAbsolute, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { GearmanError } from "../../errors.ts";
+
 /** A background job as a store keeps it. Names are latin1 strings of their bytes, as on the wire. */
 export interface StoredJob {
 	/** `PREFIX:NUMBER`, unique over all runs. */
@@ -31,6 +36,8 @@ export type Change =
 
 /** A persistent queue. */
 export interface Store {
+	/** True: there is nothing to wait for. A job can be grabbed at once, and write() is not called. */
+	readonly keepsNothing?: boolean;
 	/** Connects; creates what is missing. Resolves to the last number reserved. Throws GearmanError STORE_FAILED. */
 	open(): Promise<number>;
 	/** All that is left from the last run, oldest first; called once, and batches may be written meanwhile. */
@@ -48,16 +55,69 @@ export interface StoreOptions {
 	readonly options: Readonly<Record<string, string | undefined>>;
 }
 
+type Load = (options: StoreOptions) => Promise<Store>;
+
 /** Name → how to load it. A store is loaded only when it is chosen. */
-const registry: Record<string, (options: StoreOptions) => Promise<Store>> = {
+const registry: Record<string, Load | undefined> = {
 	memory: async () => new (await import("./memory.ts")).MemoryStore(),
+	sqlite: async (options) => new (await import("./sqlite.ts")).SqliteStore(options),
+	file: async (options) => new (await import("./file.ts")).FileStore(options),
+	postgres: async (options) => new (await import("./postgres.ts")).PostgresStore(options),
+	mysql: async (options) => new (await import("./mysql.ts")).MysqlStore(options),
+	redis: async (options) => new (await import("./redis.ts")).RedisStore(options),
+	memcached: async (options) => new (await import("./memcached.ts")).MemcachedStore(options),
 };
 
-/** Other names of stores, as gearmand has them. */
-const aliases: Record<string, string> = { builtin: "memory" };
+/** Other names of stores: gearmand's modules. */
+const aliases: Record<string, string> = {
+	builtin: "memory",
+	libsqlite3: "sqlite",
+	libpq: "postgres",
+	libdrizzle: "mysql",
+	drizzle: "mysql",
+	libmemcached: "memcached",
+};
 
-/** The store of that name (case ignored), not opened; `undefined` when there is none. */
+/** True for a store whose files are in the state directory. */
+export function keepsFiles(name: string): boolean {
+	return ["sqlite", "file"].includes(plainName(name));
+}
+
+/**
+ * The store of that name, not opened; `undefined` when there is none. What looks like a path or a package is imported: a
+ * module whose default export is a function of StoreOptions that returns a Store.
+ */
 export async function loadStore(name: string, options: StoreOptions): Promise<Store | undefined> {
+	const load = registry[plainName(name)];
+	const store = load === undefined && /[./@]/.test(name) ? await importStore(name, options) : await load?.(options);
+	if (store === undefined || options.options["store-queue-on-shutdown"] !== "true") return store;
+	return new (await import("./at-shutdown.ts")).AtShutdownStore(store);
+}
+
+/** Case does not count. */
+function plainName(name: string): string {
 	const lower = name.toLowerCase();
-	return registry[aliases[lower] ?? lower]?.(options);
+	return Object.hasOwn(aliases, lower) ? aliases[lower] : lower;
+}
+
+/** Paths are those of the working directory; packages are looked for there, then beside this one. */
+async function importStore(name: string, options: StoreOptions): Promise<Store> {
+	const here = createRequire(join(process.cwd(), "package.json"));
+	const isPath = isAbsolute(name) || name.startsWith(".");
+	try {
+		const module = await import(isPath ? pathToFileURL(resolve(name)).href : find(here, name));
+		return await module.default(options);
+	} catch (error) {
+		if (error instanceof GearmanError) throw error;
+		const reason = error instanceof Error ? error.message : error;
+		throw new GearmanError("STORE_FAILED", `the store ${name} cannot be loaded: ${reason}`, { cause: error });
+	}
+}
+
+function find(here: NodeJS.Require, name: string): string {
+	try {
+		return pathToFileURL(here.resolve(name)).href;
+	} catch {
+		return name;
+	}
 }

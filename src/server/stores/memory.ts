@@ -3,6 +3,8 @@
 import type { Change, Store, StoredJob } from "./index.ts";
 
 export class MemoryStore implements Store {
+	readonly keepsNothing = true;
+
 	async open(): Promise<number> {
 		return 0;
 	}

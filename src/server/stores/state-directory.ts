@@ -1,0 +1,47 @@
+// Where stores that keep files keep them: one folder, one file a port.
+
+import { chownSync, mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { GearmanError } from "../../errors.ts";
+import type { StoreOptions } from "./index.ts";
+
+type Values = StoreOptions["options"];
+
+/** --state-dir, or where the system keeps such things: what systemd says, /var/lib for root, else the user's own. */
+export function stateDirectory(options: Values): string {
+	const { STATE_DIRECTORY: fromSystemd, XDG_STATE_HOME: userState } = process.env;
+	const given = options["state-dir"];
+	// systemd separates several folders by colons.
+	if (given !== undefined && given !== fromSystemd) return given;
+	if (fromSystemd) return fromSystemd.split(":")[0];
+	if (process.getuid?.() === 0) return "/var/lib/gearman";
+	return join(userState || join(homedir(), ".local", "state"), "gearman");
+}
+
+/** Makes the directory, for this user or for the given one alone, unless it is there. */
+export function makeStateDirectory(folder: string, owner?: { readonly uid: number; readonly gid: number }): void {
+	try {
+		const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
+		if (made !== undefined && owner !== undefined) chownSync(folder, owner.uid, owner.gid);
+	} catch (error) {
+		const reason = error instanceof Error ? error.message : error;
+		const sentence = `the state directory ${folder} cannot be made (${reason})`;
+		throw new GearmanError("STORE_FAILED", `${sentence}: choose one with --state-dir, or --queue-type builtin`);
+	}
+}
+
+/**
+ * The file of a store in the state directory. A server that takes any free port has the file of port 0: it could not find
+ * its jobs again by a port that is new at every start.
+ */
+export function storePath({ port, options }: StoreOptions, extension: string): string {
+	const folder = stateDirectory(options);
+	makeStateDirectory(folder);
+	return join(folder, `${port}.${extension}`);
+}
+
+/** --queue-sync: false when a power cut may take the last commits. */
+export function isSynced(options: Values): boolean {
+	return options["queue-sync"] !== "normal";
+}
