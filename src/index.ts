@@ -1,6 +1,6 @@
 // The public API: re-exports only. Nothing runs at import.
 
-export { Admin, type AdminOptions } from "./admin/admin.ts";
+export { Admin, type AdminOptions, type AskOptions } from "./admin/admin.ts";
 export type { FunctionStatus, JobRow, PriorityStatus, WorkerRow } from "./admin/replies.ts";
 export {
 	type BackgroundOptions,
@@ -8,6 +8,7 @@ export {
 	Client,
 	type ClientOptions,
 	type JobStatus,
+	type Priority,
 	type SubmitOptions,
 	type UniqueStatus,
 } from "./client/client.ts";

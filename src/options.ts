@@ -150,7 +150,7 @@ const server = {
 	"redis-port": { type: "string", arg: "PORT", default: "6379", describe: "redis: port", group: "Store" },
 	"redis-password": { type: "string", arg: "PASSWORD", describe: "redis: password; better by GEARMAN_REDIS_PASSWORD", group: "Store" },
 	"redis-prefix": { type: "string", arg: "TEXT", default: "_gear_", describe: "redis: start of its keys", group: "Store" },
-	"libmemcached-servers": { type: "string", arg: "HOST[:PORT],…", default: "127.0.0.1:11211", describe: "memcached: servers", group: "Store" },
+	"libmemcached-servers": { type: "string", arg: "HOST[:PORT]", default: "127.0.0.1:11211", describe: "memcached: the server, one", group: "Store" },
 	"libmemcached-prefix": { type: "string", arg: "TEXT", default: "gear_", describe: "memcached: start of its keys", group: "Store" },
 	"allow-shutdown": { type: "boolean", describe: "Allow the admin command shutdown", group: "Admin" },
 	protocol: { type: "strings", short: "r", arg: "NAME", choices: ["gear"], describe: "Protocols to speak beside the admin text", group: "Network" },

@@ -27,6 +27,11 @@ export interface AdminOptions {
 	readonly timeoutMs?: number;
 }
 
+export interface AskOptions {
+	/** Gives up waiting; the server may have done what was asked. */
+	readonly signal?: AbortSignal;
+}
+
 /** A command that waits for its reply. */
 interface Waiter {
 	resolve(reply: Buffer): void;
@@ -50,79 +55,98 @@ export class Admin {
 	}
 
 	/** Functions: jobs and workers. */
-	async status(): Promise<FunctionStatus[]> {
-		return readStatus(await this.command("status"));
+	async status(options: AskOptions = {}): Promise<FunctionStatus[]> {
+		return readStatus(await this.command("status", options));
 	}
 
 	/** Functions: queued jobs by priority. */
-	async priorityStatus(): Promise<PriorityStatus[]> {
-		return readPriorityStatus(await this.command("prioritystatus"));
+	async priorityStatus(options: AskOptions = {}): Promise<PriorityStatus[]> {
+		return readPriorityStatus(await this.command("prioritystatus", options));
 	}
 
 	/** All connections, clients included. */
-	async workers(): Promise<WorkerRow[]> {
-		return readWorkers(await this.command("workers"));
+	async workers(options: AskOptions = {}): Promise<WorkerRow[]> {
+		return readWorkers(await this.command("workers", options));
 	}
 
-	async showJobs(): Promise<JobRow[]> {
-		return readJobs(await this.command("show jobs"));
+	async showJobs(options: AskOptions = {}): Promise<JobRow[]> {
+		return readJobs(await this.command("show jobs", options));
 	}
 
 	/** The unique key of each job. */
-	async showUniqueJobs(): Promise<string[]> {
-		return await this.command("show unique jobs");
+	async showUniqueJobs(options: AskOptions = {}): Promise<string[]> {
+		return await this.command("show unique jobs", options);
 	}
 
-	async cancelJob(handle: string): Promise<void> {
-		await this.command(`cancel job ${word("handle", handle)}`);
+	async cancelJob(handle: string, options: AskOptions = {}): Promise<void> {
+		await this.command(`cancel job ${word("handle", handle)}`, options);
 	}
 
-	async createFunction(functionName: string): Promise<void> {
-		await this.command(`create function ${word("function name", functionName)}`);
+	async createFunction(functionName: string, options: AskOptions = {}): Promise<void> {
+		await this.command(`create function ${word("function name", functionName)}`, options);
 	}
 
-	async dropFunction(functionName: string): Promise<void> {
-		await this.command(`drop function ${word("function name", functionName)}`);
+	async dropFunction(functionName: string, options: AskOptions = {}): Promise<void> {
+		await this.command(`drop function ${word("function name", functionName)}`, options);
 	}
 
-	/** Most jobs a function may have: for all priorities, or for high, normal and low. None or 0: no limit. */
-	async maxQueue(functionName: string, ...limits: number[]): Promise<void> {
-		await this.command(["maxqueue", word("function name", functionName), ...limits].join(" "));
+	/** Most jobs a function may have: for all priorities, or for [high, normal, low]; 0: no limit. */
+	async maxQueue(
+		functionName: string,
+		limits: number | readonly number[] = 0,
+		options: AskOptions = {},
+	): Promise<void> {
+		const words = ["maxqueue", word("function name", functionName)].concat([limits].flat().map(String));
+		await this.command(words.join(" "), options);
 	}
 
 	/** Process id of the server. */
-	async getpid(): Promise<number> {
-		return Number(await this.#text("getpid"));
+	async getpid(options: AskOptions = {}): Promise<number> {
+		return Number(await this.#text("getpid", options));
 	}
 
-	async version(): Promise<string> {
-		return await this.#text("version");
+	async version(options: AskOptions = {}): Promise<string> {
+		return await this.#text("version", options);
 	}
 
 	/** Log level of the server. */
-	async verbose(): Promise<string> {
-		return await this.#text("verbose");
+	async verbose(options: AskOptions = {}): Promise<string> {
+		return await this.#text("verbose", options);
 	}
 
 	/** Stops the server, where it allows that; gracefully: after the jobs under way. */
-	async shutdown({ graceful = false }: { graceful?: boolean } = {}): Promise<void> {
-		await this.command(graceful ? "shutdown graceful" : "shutdown");
+	async shutdown({ graceful = false, ...options }: { graceful?: boolean } & AskOptions = {}): Promise<void> {
+		await this.command(graceful ? "shutdown graceful" : "shutdown", options);
 	}
 
 	/** Sends any command. The lines of its reply; a reply `ERR …` rejects SERVER_ERROR with `serverCode`. */
-	async command(line: string): Promise<string[]> {
-		return linesOf(await this.raw(line));
+	async command(line: string, options: AskOptions = {}): Promise<string[]> {
+		return linesOf(await this.raw(line, options));
 	}
 
 	/** Sends any command. Its reply as it came, ERR or not. */
-	async raw(line: string): Promise<Buffer> {
+	async raw(line: string, { signal }: AskOptions = {}): Promise<Buffer> {
+		if (signal?.aborted) throw new GearmanError("ABORTED", undefined, { cause: signal.reason });
 		if (/[\r\n\0]/.test(line)) throw new GearmanError("BAD_ARGUMENT", "a command is one line");
 		if (this.#isClosed) throw new GearmanError("ABORTED", "the admin connection was closed");
 		if (this.#connection === undefined) this.#connecting ??= this.#connect();
 		const connection = this.#connection ?? (await this.#connecting);
 		if (connection === undefined) throw new GearmanError("ABORTED", "the admin connection was closed");
 		return await new Promise((resolve, reject) => {
-			this.#waiting.push({ resolve, reject });
+			// An aborted command's reply still comes, and is passed over: replies are known by their order alone.
+			const onAbort = () => reject(new GearmanError("ABORTED", undefined, { cause: signal?.reason }));
+			const forget = () => signal?.removeEventListener("abort", onAbort);
+			signal?.addEventListener("abort", onAbort, { once: true });
+			this.#waiting.push({
+				resolve: (reply) => {
+					forget();
+					resolve(reply);
+				},
+				reject: (error) => {
+					forget();
+					reject(error);
+				},
+			});
 			this.#reader.expect(shapeOf(line));
 			// CRLF: gearmand takes the last letter of a name for the CR that is not there.
 			connection.send(Buffer.from(`${line}\r\n`, "utf8"));
@@ -141,8 +165,8 @@ export class Admin {
 		this.close();
 	}
 
-	async #text(command: string): Promise<string> {
-		const [line = ""] = await this.command(command);
+	async #text(command: string, options: AskOptions): Promise<string> {
+		const [line = ""] = await this.command(command, options);
 		return textOf(line);
 	}
 

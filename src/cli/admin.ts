@@ -6,6 +6,7 @@ import { linesOf, readJobs, readPriorityStatus, readStatus, readWorkers, textOf 
 import { GearmanError } from "../errors.ts";
 import { nameOf } from "../net/connection.ts";
 import type { Options } from "../options.ts";
+import { endingOutput } from "./output.ts";
 import { serversOf } from "./servers.ts";
 import { calledAs, helpOf } from "./usage.ts";
 
@@ -23,6 +24,9 @@ interface Operation {
 }
 
 type Row = readonly [name: keyof Options<"admin">, command: string, read: Reader, headings?: readonly string[]];
+
+const UNAVAILABLE = 69;
+const stdout = endingOutput();
 
 const readText: Reader = (lines) => textOf(lines[0] ?? "");
 const readOk: Reader = () => true;
@@ -127,7 +131,17 @@ async function ask(
 		const answers: Record<string, unknown> = {};
 		document[server] = answers;
 		// Sent in one go: the server answers in order.
-		const replies = await Promise.all(operations.map((operation) => admin.raw(operation.command)));
+		let replies: Buffer[];
+		try {
+			replies = await Promise.all(operations.map((operation) => admin.raw(operation.command)));
+		} catch (error) {
+			// One of several that is away must not hide what the others say.
+			if (admins.length === 1) throw error;
+			complain(error);
+			answers.error = (error as GearmanError).message;
+			code = UNAVAILABLE;
+			continue;
+		}
 		for (const [i, operation] of operations.entries()) {
 			try {
 				const lines = linesOf(replies[i]);
@@ -137,7 +151,7 @@ async function ask(
 				if (!(error instanceof GearmanError)) throw error;
 				process.stderr.write(`Error: ${error.message}\n`);
 				answers[operation.name] = { error: error.message };
-				code = 1;
+				code ||= 1;
 			}
 		}
 	}
@@ -145,8 +159,9 @@ async function ask(
 		const answers = admins.length > 1 ? document : document[nameOf(admins[0].address)];
 		output.push(Buffer.from(`${JSON.stringify(answers)}\n`));
 	}
-	if (options.watch !== undefined && process.stdout.isTTY) process.stdout.write("\x1b[H\x1b[2J");
-	process.stdout.write(Buffer.concat(output));
+	if (options.watch !== undefined && process.stdout.isTTY) stdout.write("\x1b[H\x1b[2J");
+	for (const bytes of output) stdout.write(bytes);
+	stdout.flush();
 	return code;
 }
 

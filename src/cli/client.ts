@@ -19,6 +19,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	const servers = serversOf(options);
 	if (options.status !== undefined) return (await import("./job-status.ts")).run(servers, options, options.status);
 	if (options.function.length === 0) throw new GearmanError("USAGE", "No Functions were provided");
+	if (options.function.includes("")) throw new GearmanError("USAGE", "A function has an empty name");
 	const epoch = epochOf(options);
 	const able = options["require-worker"] ? await serversWithWorkers(servers, options) : servers;
 	if (able.length === 0) return UNAVAILABLE;
@@ -34,6 +35,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 		isVerbose: options.verbose,
 		unique: options.unique,
 		// Operands go one after the other, all functions of one together.
+		isStream: stdin?.isRecords ?? false,
 		limit: stdin?.isRecords ? options.jobs : options.function.length,
 		timeoutMs: options.timeout,
 		...(options.json ? { JobClass: (await import("./job-json.ts")).JobJson } : {}),
@@ -112,7 +114,7 @@ class Stdin implements Source {
 }
 
 function operandSource(operands: readonly string[]): Source {
-	return listSource(operands.map(bytesOf));
+	return listSource(bytesOf(operands));
 }
 
 function listSource(workloads: readonly Uint8Array[]): Source {
@@ -120,22 +122,29 @@ function listSource(workloads: readonly Uint8Array[]): Source {
 	return { next: () => (at < workloads.length ? workloads[at++] : null) };
 }
 
-/** An operand as it was typed. Node has decoded it as UTF-8; where that lost bytes, Linux still has them. */
-function bytesOf(operand: string): Uint8Array {
-	const bytes = Buffer.from(operand, "utf8");
-	if (!operand.includes("\ufffd")) return bytes;
+/** The operands as they were typed. Node has decoded them as UTF-8; where that lost bytes, Linux still has them. */
+function bytesOf(operands: readonly string[]): Uint8Array[] {
+	let words: Buffer[] | undefined;
+	return operands.map((operand) => {
+		if (!operand.includes("\ufffd")) return Buffer.from(operand, "utf8");
+		words ??= typedWords();
+		// Operands stand in the command line in their order, so each word is somebody's once.
+		const index = words.findIndex((word) => word.toString("utf8") === operand);
+		return index < 0 ? Buffer.from(operand, "utf8") : words.splice(0, index + 1)[index];
+	});
+}
+
+function typedWords(): Buffer[] {
+	const words: Buffer[] = [];
 	try {
 		const line = readFileSync("/proc/self/cmdline");
-		for (let at = 0; at < line.length; ) {
-			const end = line.indexOf(0, at);
-			const word = line.subarray(at, end < 0 ? line.length : end);
-			if (word.toString("utf8") === operand) return word;
-			at += word.length + 1;
+		for (let at = 0, end = line.indexOf(0); end >= 0; at = end + 1, end = line.indexOf(0, at)) {
+			words.push(line.subarray(at, end));
 		}
 	} catch {
-		// Not Linux: what Node made of it has to do.
+		// Not Linux: what Node made of them has to do.
 	}
-	return bytes;
+	return words;
 }
 
 /** --epoch and --delay as Unix seconds. */
@@ -147,7 +156,9 @@ function epochOf(options: Pick<Options<"client">, "epoch" | "delay">): number | 
 	if (delay !== undefined) return Math.ceil((Date.now() + delay) / 1000);
 	if (epoch === undefined) return undefined;
 	const text = epoch.trim();
-	const seconds = /^\d+$/.test(text) ? Number(text) : Math.ceil(Date.parse(text) / 1000);
+	// What Date.parse() makes of other texts is rarely what was meant: "tomorrow 10" is a day in 2001.
+	const isDate = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?$/.test(text);
+	const seconds = /^\d+$/.test(text) ? Number(text) : isDate ? Math.ceil(Date.parse(text) / 1000) : Number.NaN;
 	if (!Number.isSafeInteger(seconds) || seconds < 0) {
 		throw new GearmanError("USAGE", `"${epoch}" is neither Unix seconds nor a date`);
 	}

@@ -18,6 +18,8 @@ export abstract class Job implements TaskObserver {
 	readonly functionName: string;
 	readonly unique: string;
 	readonly workloadBytes: number;
+	/** Until the server has the job. */
+	workload: Uint8Array | undefined;
 	/** Bytes of what waits for the job's turn. */
 	keptBytes = 0;
 	/** What was sent for it, until it is queued: it holds the workload. */
@@ -26,11 +28,12 @@ export abstract class Job implements TaskObserver {
 	hasEnded = false;
 	protected readonly jobs: Jobs;
 
-	constructor(jobs: Jobs, functionName: string, unique: string, workloadBytes: number) {
+	constructor(jobs: Jobs, functionName: string, unique: string, workload: Uint8Array) {
 		this.jobs = jobs;
 		this.functionName = functionName;
 		this.unique = unique;
-		this.workloadBytes = workloadBytes;
+		this.workload = workload;
+		this.workloadBytes = workload.length;
 	}
 
 	/** All jobs before it are printed. */
@@ -39,6 +42,7 @@ export abstract class Job implements TaskObserver {
 	onCreated(handle: string): void {
 		this.handle = handle;
 		this.request = undefined;
+		this.workload = undefined;
 		this.jobs.created();
 		this.created();
 		if (this.jobs.isBackground) this.#end();
@@ -67,7 +71,7 @@ export abstract class Job implements TaskObserver {
 	}
 
 	onError(error: GearmanError): void {
-		if (this.hasEnded) return;
+		if (this.hasEnded || this.jobs.triesAgain(this, error)) return;
 		this.jobs.failed(error);
 		this.error(error);
 		this.#end();

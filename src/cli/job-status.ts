@@ -3,6 +3,9 @@
 import { Client } from "../client/client.ts";
 import type { ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
+import { endingOutput } from "./output.ts";
+
+const stdout = endingOutput();
 
 /** 0 when a server knows the job, else 1. */
 export async function run(
@@ -15,11 +18,12 @@ export async function run(
 	const { isKnown, isRunning, numerator, denominator } = status;
 	if (options.json) {
 		const line = { handle, known: isKnown, running: isRunning, numerator, denominator };
-		process.stdout.write(`${JSON.stringify(line)}\n`);
+		stdout.write(`${JSON.stringify(line)}\n`);
 	} else {
 		const state = !isKnown ? "unknown (done, or never there)" : isRunning ? "running" : "queued";
 		const progress = denominator > 0 ? `, ${numerator} of ${denominator}` : "";
-		process.stdout.write(`${handle}: ${state}${progress}\n`);
+		stdout.write(`${handle}: ${state}${progress}\n`);
 	}
+	stdout.flush();
 	return isKnown ? 0 : 1;
 }

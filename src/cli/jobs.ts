@@ -30,22 +30,28 @@ export interface JobsOptions {
 	readonly unique: string | undefined;
 	/** Jobs under way. */
 	readonly limit: number;
+	/** The source is a stream of records: a server that goes away is waited for, and the stream goes on. */
+	readonly isStream: boolean;
 	readonly timeoutMs: number | undefined;
 	/** Makes jobs that print in another way (--json). */
 	readonly JobClass?: new (
 		jobs: Jobs,
 		functionName: string,
 		unique: string,
-		workloadBytes: number,
+		workload: Uint8Array,
 	) => Job;
 	/** Called when the first job is queued at the server. */
 	onFirstCreated?(): void;
 }
 
+const EMPTY = new Uint8Array(0);
 /** Workloads under way and results that wait for their turn. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 /** Jobs submitted and not yet printed: how far the fast ones may run ahead of a slow one. */
 const MAX_AHEAD = 8192;
+/** How long a stream waits for a server to come back, and how often it looks. */
+const WAIT_MS = 30_000;
+const RETRY_MS = 500;
 const LOST = 69;
 const TIMED_OUT = 75;
 
@@ -71,6 +77,9 @@ export class Jobs {
 	/** What ended a connection → how many jobs with it that may have run. */
 	readonly #losses = new Map<string, number>();
 	#lastSign = 0;
+	/** Since when no server could be reached; 0: one can. */
+	#awaySince = 0;
+	#isCutShort = false;
 	#timer: NodeJS.Timeout | undefined;
 	#resolve: ((code: number) => void) | undefined;
 
@@ -121,6 +130,7 @@ export class Jobs {
 
 	created(): void {
 		this.signOfLife();
+		this.#awaySince = 0;
 		if (this.#hasCreated) return;
 		this.#hasCreated = true;
 		this.#options.onFirstCreated?.();
@@ -137,10 +147,25 @@ export class Jobs {
 			this.#exitCode ||= 1;
 			return;
 		}
-		// The rest are a connection's errors, and with it all that could be read further has nowhere to go.
-		this.#isDrained = true;
+		// The rest are a connection's errors. A stream goes on with the next server, or this one when it is back; all else
+		// that could be read has nowhere to go.
+		if (error.code !== "CONNECTION_LOST" || !this.#options.isStream) this.#stopReading();
 		if (this.#exitCode < LOST) this.#exitCode = exitCodeOf(error);
 		this.#losses.set(error.message, (this.#losses.get(error.message) ?? 0) + (error.mayHaveRun ? 1 : 0));
+	}
+
+	/** Whether a job that nobody could be asked to do is tried again: its server was there, and may come back. */
+	triesAgain(job: Job, error: GearmanError): boolean {
+		if (error.code !== "COULD_NOT_CONNECT" || !this.#options.isStream || !this.#hasCreated || this.#isOver)
+			return false;
+		const now = Date.now();
+		if (this.#awaySince === 0) {
+			this.#awaySince = now;
+			this.#say(`gearman: ${error.message}; trying again`);
+		} else if (now - this.#awaySince > WAIT_MS) return false;
+		this.signOfLife();
+		setTimeout(() => this.#send(job), RETRY_MS);
+		return true;
 	}
 
 	/** The job's last call: prints what has its turn now, and goes on. */
@@ -195,13 +220,19 @@ export class Jobs {
 	}
 
 	#submit(functionName: string, workload: Uint8Array): void {
-		const { unique: key, submit, epoch } = this.#options;
+		const { unique: key } = this.#options;
 		const unique = key === "#" ? String(murmur3(workload)) : key || newUnique();
-		const job = new this.#JobClass(this, functionName, unique, workload.length);
+		const job = new this.#JobClass(this, functionName, unique, workload);
 		if (this.#underWay++ === 0) this.#watch();
 		this.#keptBytes += workload.length;
 		this.#queue.push(job);
 		if (this.#queue.length - this.#first === 1) job.beginTurn();
+		this.#send(job);
+	}
+
+	#send(job: Job): void {
+		const { functionName, unique, workload = EMPTY } = job;
+		const { submit, epoch } = this.#options;
 		const options = { ...submit, unique };
 		job.request = this.isBackground
 			? this.#client.startBackground(
@@ -211,6 +242,15 @@ export class Jobs {
 					epoch === undefined ? options : { ...options, at: epoch },
 				)
 			: this.#client.start(job, functionName, workload, options);
+	}
+
+	#stopReading(): void {
+		if (!this.#isDrained) this.#isCutShort = true;
+		this.#isDrained = true;
+	}
+
+	get #isOver(): boolean {
+		return this.#resolve === undefined;
 	}
 
 	#shift(): void {
@@ -252,7 +292,7 @@ export class Jobs {
 		if (error.code !== "EPIPE") {
 			process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
 			this.#exitCode ||= 1;
-		} else this.#exitCode = 0;
+		}
 		this.#end();
 	}
 
@@ -263,6 +303,7 @@ export class Jobs {
 			const fate = count === 1 ? "; the job may have run" : `; ${count} jobs may have run`;
 			this.#say(`gearman: ${message}${count > 0 ? fate : ""}`);
 		}
+		if (this.#isCutShort && this.#options.isStream) this.#say("gearman: the rest of the input was not sent");
 		this.#end();
 	}
 

@@ -34,7 +34,10 @@ const argv = process.argv.slice(2);
 const mode = pickMode(calledAs, argv);
 
 // Before all else: without a listener Node answers SIGUSR1, gearmand's graceful shutdown, by opening its debugger's port.
-if (mode === "server" || mode === "worker") process.on("SIGUSR1", () => {});
+process.on("SIGUSR1", () => {
+	// Server and worker have a listener of their own; the others end as any program does that knows no such signal.
+	if (mode === "client" || mode === "admin") process.exit(128 + 10);
+});
 process.on("uncaughtException", crash);
 
 void main().then((code) => process.exit(code));

@@ -63,6 +63,15 @@ export class Output {
 	}
 }
 
+/** For programs that have nothing to do but print: they end when nobody reads on, and fail when it cannot be written. */
+export function endingOutput(): Output {
+	return new Output((error) => {
+		if (error.code === "EPIPE") process.exit(0);
+		process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
+		process.exit(1);
+	});
+}
+
 function rest(ms: number): void {
 	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

@@ -29,7 +29,8 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 		await server.start();
 		if (options["pid-file"] !== undefined) writePidFile(options["pid-file"]);
 	} catch (error) {
-		log.fatal(error instanceof Error ? error.message : String(error));
+		// Where the log is stderr, main.ts says it there.
+		if (options["log-file"] !== undefined) log.fatal(error instanceof Error ? error.message : String(error));
 		await server.stop();
 		throw error;
 	}

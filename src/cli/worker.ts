@@ -22,6 +22,7 @@ export async function run(options: Options<"worker">, operands: string[]): Promi
 	const functions = new Set(options.function);
 	if (functions.size === 0) throw new GearmanError("USAGE", "No Functions were provided");
 
+	if (functions.has("")) throw new GearmanError("USAGE", "A function has an empty name");
 	const watch = new Watch(options);
 	const worker = new Worker(serversOf(options), {
 		id: options.id,
@@ -151,7 +152,7 @@ class Signals {
 	}
 
 	close(): void {
-		for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, this.#onStop);
+		for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1"] as const) process.off(signal, this.#onStop);
 		for (const signal of ["SIGHUP", "SIGQUIT"] as const) process.off(signal, this.#onKill);
 	}
 }

@@ -35,7 +35,7 @@ export interface Request {
 	/** The type of the packet that answers it, if ERROR does not. */
 	readonly answer: PacketType;
 	/** A foreground job: called from JOB_CREATED on. */
-	readonly task?: TaskObserver;
+	readonly task?: TaskObserver | undefined;
 	/** All other requests. */
 	onAnswer?(packet: Packet): void;
 	/** Refused, or lost after it was written. */

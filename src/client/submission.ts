@@ -59,6 +59,7 @@ function encodeSubmit(
 	if (hasOwnOrder && options.priority !== undefined && options.priority !== "normal") {
 		throw new GearmanError("BAD_ARGUMENT", "jobs with a reducer or a time are always of normal priority");
 	}
+	if (functionName === "") throw new GearmanError("BAD_ARGUMENT", "a job needs a function name");
 	const args = [argument("function name", functionName), argument("unique key", options.unique ?? "")];
 	// The fourth argument, "aggregator", is a flag no server looks at.
 	if (options.reducer !== undefined) args.push(argument("reducer", options.reducer), "0");

@@ -99,6 +99,7 @@ export class Worker {
 	 */
 	add(functionName: string, run: WorkFunction, options: AbilityOptions = {}): this {
 		const name = toName(functionName);
+		if (name === "") throw new GearmanError("BAD_ARGUMENT", "a function needs a name");
 		if (name.includes("\0")) throw new GearmanError("BAD_ARGUMENT", "a function name cannot contain NUL");
 		if (this.#abilities.has(name))
 			throw new GearmanError("BAD_ARGUMENT", `function "${functionName}" was added before`);

@@ -165,3 +165,16 @@ test("no server is COULD_NOT_CONNECT, a closed one ABORTED", async (t) => {
 	await rejects(t, admin.status(), "ABORTED");
 	t.throws(() => new Admin("a:b"), { code: "BAD_ARGUMENT" });
 });
+
+test("a signal ends the wait for a reply, and the next command gets its own", async (t) => {
+	const { port } = await startServer(t, { version: "1.2.3" });
+	const admin = new Admin(`127.0.0.1:${port}`);
+	t.teardown(() => admin.close());
+	await admin.version();
+	const abort = new AbortController();
+	const asked = admin.status({ signal: abort.signal });
+	abort.abort();
+	await t.throwsAsync(asked, { code: "ABORTED" });
+	t.is(await admin.version(), "1.2.3");
+	await t.throwsAsync(admin.version({ signal: abort.signal }), { code: "ABORTED" });
+});

@@ -162,9 +162,43 @@ test("-j 1 sends the next line when the last is done, and more with a larger num
 		t.is(peer.received, 1 + jobs);
 		peer.answer("WORK_COMPLETE", "H:1", "");
 		t.is((await peer.next())[3], jobs === 1 ? "b\n" : "c\n");
-		peer.destroy();
+		child.kill();
 		await child;
 	}
+});
+
+test("a stream goes on with another server when one is lost, and names what may have run", async (t) => {
+	const [first, second] = [await startScripted(t), await startServer(t)];
+	await startWorker(t, second.port, { f: complete });
+	const servers = `127.0.0.1:${first.port},127.0.0.1:${second.port}`;
+	const child = gearman(t, undefined, ["-h", servers, "-nf", "f", "-j", "1", "-u", "#"], { stdin: "pipe" });
+	child.stdin.write(Array.from({ length: 30 }, (_, i) => `${i}\n`).join(""));
+	const peer = await first.accept();
+	await peer.take("H:1"); // some line's key belongs to this server
+	await first.close();
+	peer.destroy();
+	child.stdin.end();
+	const { stdout, stderr, exitCode } = await child;
+	t.is(exitCode, 69);
+	t.is(stdout.trim().split("\n").length, 29);
+	t.regex(stderr, /lost the connection .*; the job may have run\n/);
+});
+
+test("a stream waits for its only server to come back", async (t) => {
+	const server = await startServer(t);
+	await startWorker(t, server.port, { f: complete });
+	const child = gearman(t, server.port, ["-nf", "f"], { stdin: "pipe" });
+	child.stdin.write("before\n");
+	await said(child.stdout, /before\n/);
+	await server.server.stop();
+	child.stdin.write("meanwhile\n");
+	await said(child.stderr, /trying again/);
+	const again = await startServer(t, { port: server.port });
+	await startWorker(t, again.port, { f: complete });
+	child.stdin.end("after\n");
+	const { stdout, exitCode } = await child;
+	t.is(exitCode, 0);
+	t.is(stdout, "before\nmeanwhile\nafter\n");
 });
 
 test("an input without end is not read ahead of what is done", async (t) => {

@@ -109,17 +109,26 @@ export const services = {
 };
 
 /**
- * Tells the server's id and waits for its end; should stdin end first, whoever started it is gone: it ends too. (What a
- * shell runs in the background has no stdin, hence 3.)
+ * Tells the server's id and waits for its end; should stdin end first, whoever started it is gone: it ends too, and its
+ * folder goes. (What a shell runs in the background has no stdin, hence 3.)
  */
 const KEEPER = `signal=$1; shift
 exec 3<&0
 "$@" 3<&- &
 pid=$!
 echo "pid $pid"
-{ read -r _ <&3 || kill -s "$signal" "$pid"; } >/dev/null 2>&1 &
+{
+	read -r _ <&3 || {
+		trap '' TERM
+		kill -s "$signal" "$pid"
+		while kill -0 "$pid"; do sleep 0.1; done
+		rm -rf "$PWD"
+	}
+} >/dev/null 2>&1 &
+guard=$!
 exec 3<&-
-wait "$pid"`;
+wait "$pid"
+kill "$guard"`;
 
 class Service {
 	#kind;
@@ -156,15 +165,6 @@ class Service {
 	/** Ends it as a power cut would. */
 	kill() {
 		return this.#end(this.#kind.killSignal);
-	}
-
-	/** The server answers nobody until it is continued. */
-	freeze() {
-		process.kill(this.#pid, "SIGSTOP");
-	}
-
-	thaw() {
-		process.kill(this.#pid, "SIGCONT");
 	}
 
 	/** Ends it and forgets all it had. */
@@ -215,7 +215,6 @@ class Service {
 		if (!isGone && this.#pid !== undefined) process.kill(this.#pid, signal);
 		this.#pid = undefined;
 		await gone;
-		keeper.stdin.end("over\n");
 	}
 }
 

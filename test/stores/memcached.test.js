@@ -1,7 +1,7 @@
 // The memcached store, against a memcached of its own.
 
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import test from "ava";
 import { MemcachedStore } from "../../dist/server/stores/memcached.js";
 import { services, startService } from "../helpers/services.js";
@@ -62,6 +62,19 @@ testHere("memcached: 20,000 jobs come and go over many pages, and leave nothing 
 	await again.close();
 	const last = await opened(t, create(service.options));
 	t.deepEqual((await replay(last)).length, 1);
+	await last.write([remove(jobOf(99_999))]);
+	// What a run that was killed has left done is tidied up by the next one.
+	const socket = connect(service.port, "127.0.0.1");
+	t.teardown(() => socket.destroy());
+	socket.write("lru_crawler metadump all\r\n");
+	let listing = "";
+	for await (const bytes of socket) {
+		listing += bytes;
+		if (listing.endsWith("END\r\n")) break;
+	}
+	const pages = listing.match(/^key=gear_page\S+/gm);
+	t.is(pages.length, 1, listing);
+	t.false(listing.includes("gear_job"));
 });
 
 test("memcached: something else that answers at its port stops the start", async (t) => {

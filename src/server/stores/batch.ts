@@ -62,3 +62,13 @@ export function fold(changes: readonly Change[]): Batch {
 	}
 	return { adds: [...adds.values()], retries: [...retries.values()], removes: [...removes], reserved };
 }
+
+/** A name is a string of its bytes, a character each. */
+export function bytesOf(name: string): Buffer {
+	return Buffer.from(name, "latin1");
+}
+
+/** What bytesOf() was given; "" for what is missing. */
+export function textOf(bytes: Buffer | undefined): string {
+	return bytes?.toString("latin1") ?? "";
+}

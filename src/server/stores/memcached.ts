@@ -73,12 +73,8 @@ export class MemcachedStore implements Store, Backend<Session> {
 	async *replay(): AsyncGenerator<StoredJob> {
 		for (const [i, keys] of this.#left.entries()) {
 			for (const part of partsOf(keys, () => 0, 0, GET_JOBS)) {
-				const items = await this.#remote.useWhenUp(({ connection }) => connection.get(part));
-				const found = new Map(items.map((item) => [item.key, item]));
-				for (const key of part) {
-					const item = found.get(key);
-					if (item !== undefined) yield jobOf(item);
-				}
+				const found = await this.#remote.useWhenUp(({ connection }) => this.#getAll(connection, part));
+				for (const item of found) yield jobOf(item);
 			}
 			this.#left[i] = [];
 		}
@@ -148,6 +144,18 @@ export class MemcachedStore implements Store, Backend<Session> {
 	destroy({ connection, renewal }: Session): void {
 		clearInterval(renewal);
 		connection.destroy();
+	}
+
+	/** In order; what is not there any more is done. */
+	async #getAll(connection: MemcachedConnection, keys: readonly string[]): Promise<Item[]> {
+		const items = new Map((await connection.get(keys)).map((item) => [item.key, item]));
+		const found: Item[] = [];
+		for (const key of keys) {
+			const item = items.get(key);
+			if (item !== undefined) found.push(item);
+			else await allOf(this.#pages.done(connection, key));
+		}
+		return found;
 	}
 
 	/** Waits for the lock of a server that has died; one that is alive renews it meanwhile. */

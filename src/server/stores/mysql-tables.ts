@@ -8,7 +8,7 @@
 
 import type { Connection, RowDataPacket } from "mysql2/promise";
 import { GearmanError } from "../../errors.ts";
-import { type Batch, partsOf } from "./batch.ts";
+import { type Batch, bytesOf, partsOf, textOf } from "./batch.ts";
 import type { StoredJob } from "./index.ts";
 
 const PAGE_JOBS = 1000;
@@ -242,12 +242,4 @@ function rowOf(id: number, job: StoredJob): Value[] {
 function bytesOfRow([, job]: [number, StoredJob]): number {
 	const { handle, functionName, unique, workload, reducer } = job;
 	return 256 + 2 * (handle.length + functionName.length + unique.length + workload.length + (reducer?.length ?? 0));
-}
-
-function bytesOf(text: string): Buffer {
-	return Buffer.from(text, "latin1");
-}
-
-function textOf(bytes: Buffer): string {
-	return bytes.toString("latin1");
 }

@@ -5,7 +5,7 @@
 //   <table>        gearmand's; emptied by takeOver()
 
 import type { Client } from "pg";
-import type { Batch } from "./batch.ts";
+import { type Batch, bytesOf, textOf } from "./batch.ts";
 import type { StoredJob } from "./index.ts";
 
 /** First half of our advisory locks' keys ("gear"); the second is the table's oid, or 0 while tables are made. */
@@ -223,12 +223,4 @@ export async function inTransaction(client: Client, work: () => Promise<void>): 
 		await client.query("ROLLBACK").catch(() => {}); // the connection is gone, and the transaction with it
 		throw error;
 	}
-}
-
-function bytesOf(text: string): Buffer {
-	return Buffer.from(text, "latin1");
-}
-
-function textOf(bytes: Buffer): string {
-	return bytes.toString("latin1");
 }

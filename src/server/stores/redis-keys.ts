@@ -1,7 +1,7 @@
 // What the Redis store says to Redis. Used by redis.ts, which owns the connection and explains the keys.
 
 import type { Redis } from "ioredis";
-import { type Batch, partsOf } from "./batch.ts";
+import { type Batch, bytesOf, partsOf, textOf } from "./batch.ts";
 import type { StoredJob } from "./index.ts";
 import { splitOldName } from "./remote.ts";
 
@@ -232,12 +232,4 @@ async function resultsOf(replies: Promise<[error: Error | null, result: unknown]
 		results.push(result);
 	}
 	return results;
-}
-
-function bytesOf(text: string): Buffer {
-	return Buffer.from(text, "latin1");
-}
-
-function textOf(bytes: Buffer | undefined): string {
-	return bytes?.toString("latin1") ?? "";
 }

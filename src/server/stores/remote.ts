@@ -47,7 +47,7 @@ export class Remote<C> {
 	/** The first connection; when that fails, so does the start. */
 	async open(): Promise<void> {
 		try {
-			await this.#connect();
+			await this.#connect(true);
 		} catch (error) {
 			throw this.#failure(error);
 		}
@@ -104,7 +104,7 @@ export class Remote<C> {
 		}
 	}
 
-	async #connect(): Promise<void> {
+	async #connect(isFirst: boolean): Promise<void> {
 		let isLost = false;
 		let connection: C | undefined;
 		const lost = (error: unknown): void => {
@@ -115,7 +115,15 @@ export class Remote<C> {
 			this.#connection = undefined;
 			this.#reconnecting = this.#reconnect();
 		};
-		connection = await this.#backend.connect(lost);
+		const connecting = this.#backend.connect(lost);
+		const giveUp = (): void => {
+			connecting.then(
+				(late) => this.#backend.destroy(late),
+				() => {},
+			);
+		};
+		// The first time it may take over what gearmand has left, which has no limit.
+		connection = isFirst ? await connecting : await inTime(connecting, giveUp);
 		if (isLost) {
 			this.#backend.destroy(connection);
 			throw this.#lastError;
@@ -129,7 +137,7 @@ export class Remote<C> {
 			try {
 				// Not all at the same time, where several job servers share one database server.
 				await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal });
-				await this.#connect();
+				await this.#connect(false);
 				break;
 			} catch (error) {
 				if (!signal.aborted) this.#lastError = error;
