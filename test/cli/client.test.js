@@ -191,14 +191,24 @@ test("a stream waits for its only server to come back", async (t) => {
 	child.stdin.write("before\n");
 	await said(child.stdout, /before\n/);
 	await server.server.stop();
-	child.stdin.write("meanwhile\n");
-	await said(child.stderr, /trying again/);
+	const waits = said(child.stderr, /trying again/);
+	// A line sent before the client has seen the end of the connection is lost with it, and reported so: the next waits.
+	let line = 0;
+	let isWaiting = false;
+	void waits.then(() => {
+		isWaiting = true;
+	});
+	await until(() => {
+		if (!isWaiting) child.stdin.write(`${++line}\n`);
+		return isWaiting;
+	});
 	const again = await startServer(t, { port: server.port });
 	await startWorker(t, again.port, { f: complete });
 	child.stdin.end("after\n");
-	const { stdout, exitCode } = await child;
-	t.is(exitCode, 0);
-	t.is(stdout, "before\nmeanwhile\nafter\n");
+	const { stdout, stderr, exitCode } = await child;
+	t.true(stdout.startsWith("before\n"));
+	t.true(stdout.endsWith(`${line}\nafter\n`));
+	t.is(exitCode, /may have run/.test(stderr) ? 69 : 0);
 });
 
 test("an input without end is not read ahead of what is done", async (t) => {
