@@ -17,6 +17,7 @@ const SPARE_DESCRIPTORS = 32;
 
 export async function run(options: Options<"server">, operands: string[]): Promise<number> {
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
+	refuseWhatIsNotThere(options);
 	await setLimits(options);
 	const storeOptions = storeSettings(options);
 	const stateDir = keepsFiles(options["queue-type"]) ? storeOptions["state-dir"] : undefined;
@@ -43,6 +44,20 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	});
 	await server.stopped;
 	return exitCode;
+}
+
+/** gearmand's options that nothing here stands behind: better refused than taken and forgotten. */
+function refuseWhatIsNotThere(options: Options<"server">): void {
+	const unspoken = options.protocol?.find((name) => name !== "gear");
+	if (unspoken !== undefined) throw new GearmanError("BAD_ARGUMENT", `Unknown protocol module : ${unspoken}`);
+	if (options["http-port"] !== undefined)
+		throw new GearmanError("BAD_ARGUMENT", "--http-port: HTTP is not spoken here");
+	if (options["libtokyocabinet-file"] !== undefined || options["libtokyocabinet-optimize"]) {
+		throw new GearmanError(
+			"BAD_ARGUMENT",
+			"Tokyo Cabinet is no store here; --queue-type sqlite or file keeps jobs too",
+		);
+	}
 }
 
 function settings(options: Options<"server">): ConstructorParameters<typeof Server>[0] {

@@ -158,6 +158,9 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 			/job-handle-prefix has to be 1 to 50 printable ASCII characters without blanks\n$/,
 		],
 		[[...listen, "--port=0", "--max-packet-size=much"], /the argument \('much'\) for option '--max-packet-size'/],
+		[[...listen, "--port=0", "-r", "http"], /^\S+: Unknown protocol module : http\n$/],
+		[[...listen, "--port=0", "--http-port=8080"], /^\S+: --http-port: HTTP is not spoken here\n$/],
+		[[...listen, "--port=0", "--libtokyocabinet-file=x"], /^\S+: Tokyo Cabinet is no store here; .*\n$/],
 		[[...listen, "--port=0", "--ssl"], /--ssl needs --ssl-certificate and --ssl-key\n$/],
 		[[...listen, "--port=0", "--user=no-such-user"], isRoot ? /Could not find user : no-such-user\n$/ : /Must be root/],
 	]) {
