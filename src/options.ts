@@ -56,7 +56,7 @@ const general = {
 } as const satisfies Record<string, Option>;
 
 const lines = {
-	lines: { type: "boolean", short: "n", describe: "One job a line of input, its newline included (worker: one packet a line of output)", isAct: true, group: "Input" },
+	lines: { type: "boolean", short: "n", describe: "One job a line of input, its newline included", isAct: true, group: "Input" },
 	strip: { type: "boolean", short: "N", describe: "As -n, the newline stripped", isAct: true, group: "Input" },
 } as const satisfies Record<string, Option>;
 
@@ -89,6 +89,11 @@ const client = {
 	...general,
 } as const satisfies Record<string, Option>;
 
+const outputLines = {
+	lines: { ...lines.lines, describe: "Send each line of output by itself, its newline included", group: "Output" },
+	strip: { ...lines.strip, group: "Output" },
+} as const satisfies Record<string, Option>;
+
 const worker = {
 	worker: { type: "boolean", short: "w", describe: "Run as a worker: the operands are the command run for each job", isAct: true },
 	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", isAct: true, group: "Job" },
@@ -100,7 +105,7 @@ const worker = {
 	"job-timeout": { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Kill the command after TIME and fail the job", group: "Job" },
 	stderr: { type: "string", arg: "WHERE", choices: ["inherit", "warning"], default: "inherit", describe: "Where the command's stderr goes: here, or to the client as WORK_WARNING", group: "Output" },
 	stream: { type: "boolean", describe: "Send output as WORK_DATA while the command runs", group: "Output" },
-	...lines,
+	...outputLines,
 	verbose: { type: "boolean", short: "v", describe: "One line a job on stderr", isAct: true, group: "Output" },
 	// C takes the client's letters here too and does nothing with them.
 	unique: { type: "string", short: "u", arg: "KEY", describe: "Only for clients", hidden: true, isAct: true },
@@ -158,7 +163,7 @@ const server = {
 	"libtokyocabinet-file": { type: "string", arg: "FILE", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"libtokyocabinet-optimize": { type: "boolean", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },
-	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level", group: "Process" },
+	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level; -v, -vv … count up from the default", group: "Process" },
 	v: { type: "count", short: "v", describe: "More log: -v WARNING, -vv NOTICE, -vvv INFO, -vvvv DEBUG", isAct: true, group: "Process" },
 	syslog: { type: "boolean", describe: "Log to syslog as well", group: "Process" },
 	"pid-file": { type: "string", short: "P", arg: "FILE", describe: "Write the process id to FILE once the port listens", group: "Process" },

@@ -31,7 +31,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 	],
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],
-		["gearman -w -f resize -j 4 -- ./resize.sh -q", "Four at once"],
+		["gearman -w -f resize -j 4 ./resize.sh", "Four at once"],
 	],
 	server: [
 		["gearmand -p 4731 -L 127.0.0.1", "Listen on this machine only"],
@@ -50,7 +50,7 @@ export async function renderHelp(mode: Mode): Promise<string> {
 	// Options without a heading of their own come last.
 	for (const [name, option] of [...rows.filter(([, { group }]) => group), ...rows.filter(([, { group }]) => !group)]) {
 		parser.option(option.arg === undefined ? name : `${name} ${option.arg}`, {
-			describe: option.describe,
+			describe: option.choices === undefined ? option.describe : `${option.describe}: ${option.choices.join(", ")}`,
 			group: `${option.group ?? "Other"} options:`,
 			...(option.short === undefined ? {} : { alias: option.short }),
 			...(option.default === undefined ? {} : { defaultDescription: String(option.default) }),
