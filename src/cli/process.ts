@@ -12,7 +12,7 @@
 // every mode that takes -d, once nothing can go wrong any more; it does nothing in a process that is no daemon.
 
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
 
 /** Set in the child only, until it is ready: the whole state, for this module may be there twice (scripts/build.js). */
@@ -84,9 +84,11 @@ function send(message: Message): boolean {
 export function writePidFile(path: string): void {
 	const content = `${process.pid}\n`;
 	try {
-		rmSync(path, { force: true });
-		// "wx": should someone put a link there in between, we do not write through it.
-		writeFileSync(path, content, { mode: 0o644, flag: "wx" });
+		// Under another name first: whoever sees the file sees the pid in it, and no link that lies there is written through.
+		const draft = `${path}.${process.pid}`;
+		rmSync(draft, { force: true });
+		writeFileSync(draft, content, { mode: 0o644, flag: "wx" });
+		renameSync(draft, path);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
 		throw new GearmanError("BAD_ARGUMENT", `Could not open pid file for writing: ${path} (${reason})`, {
