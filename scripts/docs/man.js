@@ -120,6 +120,7 @@ function page({ name, section, summary, about, modes, exits, also }, date) {
 		`A TIME is a number of milliseconds, or a number with ms, s, m, h or d after it.`,
 		".Sh ENVIRONMENT",
 		...environment(keys),
+		...(keys.includes("worker") ? WORKER : []),
 		...(name === "gearmand"
 			? [".Sh FILES", ".Bl -tag -width Ds", ".It Pa /etc/gearmand.conf", "Options, when there is such a file.", ".El"]
 			: []),
@@ -136,6 +137,22 @@ function page({ name, section, summary, about, modes, exits, also }, date) {
 	];
 	return `${lines.join("\n")}\n`;
 }
+
+/** What a worker tells its command, and how it ends. */
+const WORKER = [
+	".Pp",
+	"The command of a worker is given",
+	".Ev GEARMAN_FUNCTION , GEARMAN_HANDLE",
+	"and",
+	".Ev GEARMAN_UNIQUE .",
+	"Lines such as 3/10 that it writes to the descriptor in",
+	".Ev GEARMAN_STATUS_FD",
+	"are its job's progress.",
+	".Sh SIGNALS",
+	"A worker that gets SIGTERM or SIGINT takes no more jobs,",
+	"finishes those that run and exits 0;",
+	"a second one kills them and gives them back.",
+];
 
 /** File name → text, of every man page. */
 export function manPages() {

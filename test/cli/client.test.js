@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
 import ava from "ava";
+import { freePort } from "../helpers/free-port.js";
 import { program, said, start } from "../helpers/program.js";
 import { startScripted } from "../helpers/scripted-server.js";
 import { startWorker } from "../helpers/scripted-worker.js";
@@ -52,15 +52,6 @@ function gearman(t, port, args, { input = "", stdin, ...more } = {}) {
 		env: { PATH: process.env.PATH },
 		...more,
 	});
-}
-
-async function closedPort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
 }
 
 function is(t, result, expected) {
@@ -279,7 +270,7 @@ test("a job the server refuses is exit code 1 with the server's reason", async (
 });
 
 test("no server is exit code 69 and a sentence", async (t) => {
-	const port = await closedPort();
+	const port = await freePort();
 	const stderr = `gearman: could not connect to 127.0.0.1:${port}: connection refused\n`;
 	is(t, await gearman(t, port, ["-f", "f", "-s"]), { stderr, exitCode: 69 });
 	is(t, await gearman(t, port, ["-nf", "f"], { input: "a\nb\nc\n" }), { stderr, exitCode: 69 });
@@ -288,7 +279,7 @@ test("no server is exit code 69 and a sentence", async (t) => {
 
 test("of several servers one that is down is passed over", async (t) => {
 	const { port } = await setUp(t);
-	const servers = `127.0.0.1:${await closedPort()},127.0.0.1:${port}`;
+	const servers = `127.0.0.1:${await freePort()},127.0.0.1:${port}`;
 	is(t, await gearman(t, undefined, ["-h", servers, "-f", "echo", "x"]), { stdout: "x" });
 	is(t, await gearman(t, undefined, ["-h", servers, "-nf", "echo"], { input: "a\nb\n" }), { stdout: "a\nb\n" });
 });
@@ -475,7 +466,7 @@ test("--json names how a job ended", async (t) => {
 	const queued = jsonOf((await gearman(["--json", "-b", "-u", "same", "-f", "later", "a", "b"])).stdout);
 	t.like(queued[0], { state: "queued", handle: queued[1].handle, unique: "same" });
 	t.like(jsonOf((await gearman(["--json", "-t", "50", "-f", "nobody", "-s"])).stdout)[0], { state: "timeout" });
-	const nowhere = await gearman(["-p", String(await closedPort()), "--json", "-f", "f", "-s"]);
+	const nowhere = await gearman(["-p", String(await freePort()), "--json", "-f", "f", "-s"]);
 	t.like(jsonOf(nowhere.stdout)[0], { state: "unreachable" });
 	t.is(nowhere.exitCode, 69);
 });

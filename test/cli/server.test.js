@@ -4,6 +4,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
 import { execa, execaSync } from "execa";
+import { freePort } from "../helpers/free-port.js";
 import { eventually, linkAs, program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
 import { dial } from "../helpers/server.js";
 
@@ -112,15 +113,6 @@ test("-v counts up from ERROR, and the admin command tells the level", async (t)
 		await child;
 	}
 });
-
-async function freePort() {
-	const listener = createServer().listen(0, "127.0.0.1");
-	await once(listener, "listening");
-	const { port } = listener.address();
-	listener.close();
-	await once(listener, "close");
-	return port;
-}
 
 test("the pid file holds the pid once the port listens, and is gone after the end", async (t) => {
 	const pidFile = join(temporaryFolder(t), "pid");

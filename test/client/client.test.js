@@ -1,7 +1,6 @@
-import { once } from "node:events";
-import { createServer } from "node:net";
 import test from "ava";
 import { Client } from "../../dist/client/client.js";
+import { freePort } from "../helpers/free-port.js";
 import { startScripted } from "../helpers/scripted-server.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { dial, startServer } from "../helpers/server.js";
@@ -18,15 +17,6 @@ function connectTo(t, servers, options) {
 
 const rejects = (t, promise, code, more = {}) =>
 	t.throwsAsync(() => promise, { name: "GearmanError", code, message: /./, ...more });
-
-async function closedPort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
-}
 
 test("a submitted job gives its result", async (t) => {
 	const server = await startServer(t);
@@ -96,7 +86,7 @@ test("delayMs is rounded up to whole seconds, never early", async (t) => {
 });
 
 test("what cannot be sent as asked is refused before anything is sent", async (t) => {
-	const client = connectTo(t, `127.0.0.1:${await closedPort()}`);
+	const client = connectTo(t, `127.0.0.1:${await freePort()}`);
 	const refused = { name: "GearmanError", code: "BAD_ARGUMENT" };
 	t.throws(() => client.submit("a\0b"), refused);
 	t.throws(() => client.submit("f", "", { unique: "a\0b" }), refused);
@@ -223,7 +213,7 @@ for (const [title, send] of [
 }
 
 test("no server: the refusal names it, and nothing may have run", async (t) => {
-	const port = await closedPort();
+	const port = await freePort();
 	const client = connectTo(t, `127.0.0.1:${port}`);
 	const message = `could not connect to 127.0.0.1:${port}: connection refused`;
 	t.false((await rejects(t, client.submit("f"), "COULD_NOT_CONNECT", { message })).mayHaveRun);
@@ -273,7 +263,7 @@ test("a client comes back to a server that was restarted", async (t) => {
 test("a server that is down is passed over", async (t) => {
 	const server = await startServer(t);
 	await startWorker(t, server.port, { reverse });
-	const client = connectTo(t, [`127.0.0.1:${await closedPort()}`, server]);
+	const client = connectTo(t, [`127.0.0.1:${await freePort()}`, server]);
 	for (let i = 0; i < 4; i++) t.is((await client.submit("reverse", "ab")).toString(), "ba");
 	t.is((await client.submit("reverse", "ab", { unique: "key" })).toString(), "ba");
 });
@@ -308,7 +298,7 @@ test("the status of a job is found on whichever server has it", async (t) => {
 });
 
 test("after a refusal a server is left alone for a while, and then tried again for whoever waits", async (t) => {
-	const port = await closedPort();
+	const port = await freePort();
 	const client = connectTo(t, `127.0.0.1:${port}`);
 	await rejects(t, client.echo("x"), "COULD_NOT_CONNECT");
 	const refusedAt = Date.now();
@@ -343,7 +333,7 @@ test("a timeout or a signal ends a call, and the connection goes on", async (t) 
 });
 
 test("a call given up before it could be written is never written", async (t) => {
-	const port = await closedPort();
+	const port = await freePort();
 	const client = connectTo(t, `127.0.0.1:${port}`);
 	await rejects(t, client.echo("x"), "COULD_NOT_CONNECT");
 	// The server is down for at least 100 ms: both wait.

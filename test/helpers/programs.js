@@ -4,12 +4,12 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, symlinkSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { execa } from "execa";
+import { freePort } from "./free-port.js";
 import { dial } from "./server.js";
 import { until } from "./until.js";
 
@@ -135,16 +135,6 @@ export function start(t, file, args, { env, cwd, stdin = "ignore", isGroup = fal
 		await once(child, "exit");
 	});
 	return { child, output: () => texts.stdout, errors: () => texts.stderr };
-}
-
-/** A port nobody uses now. */
-async function freePort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
 }
 
 /** A job server as a process on a port of its own: gearmand's options → { port, child, … }. */

@@ -4,10 +4,11 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./free-port.js";
 
 /** How long a server may take to start or stop. */
 const PATIENCE_MS = 30_000;
@@ -242,15 +243,6 @@ async function listens(port, keeper) {
 		if (isThere) return;
 		await sleep(5);
 	}
-}
-
-async function freePort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
 }
 
 /** One server for the tests of a file that do it no harm, started by the first. */

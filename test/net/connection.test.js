@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
@@ -10,6 +9,7 @@ import fc from "fast-check";
 import { backoff, Connection, nameOf, parseServers } from "../../dist/net/connection.js";
 import { Type } from "../../dist/protocol/commands.js";
 import { encode, encodeRequest, MAGIC_RESPONSE } from "../../dist/protocol/packet.js";
+import { freePort } from "../helpers/free-port.js";
 import { startScripted } from "../helpers/scripted-server.js";
 
 /** Events as they come: { packets, lines, closed }, and next(). */
@@ -39,15 +39,6 @@ async function open(t, port, events = recorder(), more = {}) {
 }
 
 const rejects = (t, promise, code, message = /./) => t.throwsAsync(promise, { name: "GearmanError", code, message });
-
-async function closedPort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
-}
 
 test("server lists are host or host:port, by comma or apart, with the default port where none is named", (t) => {
 	t.deepEqual(parseServers("a, b:4731,[::1]:12,[fe80::1],::1,10.0.0.1:1"), [
@@ -88,7 +79,7 @@ test("reconnects wait 0.1 to 10 seconds, at first hardly longer than the shortes
 });
 
 test("a port nobody listens on: one sentence names server and reason", async (t) => {
-	const port = await closedPort();
+	const port = await freePort();
 	for (const host of ["127.0.0.1", "localhost"]) {
 		const connection = new Connection({ host, port }, recorder());
 		await rejects(
