@@ -4,6 +4,11 @@
 // How many functions are counted one by one is bounded. The others share one set of cells, and so does what a dropped
 // function counted once another needs its place: sums over all functions never go down while the process lives.
 
+import { isUtf8 } from "node:buffer";
+
+/** The name of all functions that have no place of their own. */
+const OTHERS = "(other)";
+
 /** What is counted by function and priority. From COMPLETED to REFUSED: how a job can end, each job once. */
 export const Count = {
 	SUBMITTED: 0,
@@ -37,10 +42,10 @@ const DEFAULT_FUNCTIONS = 1000;
 const PACKET_TYPES = 64;
 
 /** Upper bounds of the histograms' buckets, in ms; one more bucket takes what is longer. */
-const BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000, 60_000, 600_000, 3_600_000] as const;
+export const BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000, 60_000, 600_000, 3_600_000] as const;
 
 /** Times in ms, counted by bucket. */
-class Histogram {
+export class Histogram {
 	readonly counts = new Float64Array(BOUNDS_MS.length + 1);
 	sumMs = 0;
 
@@ -114,7 +119,9 @@ export class Metrics {
 	/** By function name, in the order they came. */
 	readonly functions = new Map<string, FunctionMetrics>();
 	/** What has no place in `functions`. */
-	readonly others = new FunctionMetrics("");
+	readonly others = new FunctionMetrics(OTHERS);
+	/** There has been such a function. */
+	hasOthers = false;
 	readonly store = new StoreMetrics();
 	/** Requests by packet type. */
 	readonly packets = new Float64Array(PACKET_TYPES);
@@ -139,7 +146,11 @@ export class Metrics {
 		const known = this.functions.get(name);
 		this.#dropped.delete(name);
 		if (known !== undefined) return known;
-		if (this.functions.size >= this.#limit && !this.#makeRoom()) return this.others;
+		const canBeNamed = name !== OTHERS && isUtf8(Buffer.from(name, "latin1"));
+		if (!canBeNamed || (this.functions.size >= this.#limit && !this.#makeRoom())) {
+			this.hasOthers = true;
+			return this.others;
+		}
 		const cells = new FunctionMetrics(name);
 		this.functions.set(name, cells);
 		return cells;
@@ -158,6 +169,7 @@ export class Metrics {
 		for (const name of this.#dropped) {
 			const cells = this.functions.get(name);
 			if (cells !== undefined) this.others.add(cells);
+			this.hasOthers = true;
 			this.functions.delete(name);
 			this.#dropped.delete(name);
 			return true;
