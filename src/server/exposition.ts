@@ -9,7 +9,7 @@ import type { Server } from "./server.ts";
 
 export type Format = "prometheus" | "openmetrics";
 
-const CONTENT_TYPES: Readonly<Record<Format, string>> = {
+export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
 	prometheus: "text/plain; version=0.0.4; charset=utf-8",
 	openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
 };

@@ -120,7 +120,7 @@ const connections: readonly Metric[] = [
 	{
 		name: "gearman_connections",
 		type: "gauge",
-		help: "Open connections, by what they have done so far: client, worker, both or none.",
+		help: "Open connections, by what they have done so far: client, worker, both or none; or http.",
 		group: "Connections",
 		labels: ["role"],
 		read: readConnections,
@@ -151,10 +151,10 @@ const connections: readonly Metric[] = [
 		"Connections",
 		"gearman_received_bytes",
 		"counter",
-		"Bytes received.",
+		"Bytes received on the Gearman port.",
 		(server) => server.metrics.receivedBytes,
 	),
-	single("Connections", "gearman_sent_bytes", "counter", "Bytes sent.", (server) => server.metrics.sentBytes),
+	single("Connections", "gearman_sent_bytes", "counter", "Bytes sent there.", (server) => server.metrics.sentBytes),
 	{
 		name: "gearman_packets",
 		type: "counter",
@@ -269,8 +269,9 @@ const ofProcess: readonly Metric[] = [
 export const metricTable: readonly Metric[] = [...jobs, ...connections, ...store, ...ofProcess];
 
 function readConnections(text: Exposition): void {
-	const counts = { client: 0, worker: 0, both: 0, none: 0 };
-	for (const { client, worker } of text.server.peers) {
+	const { peers, connections } = text.server;
+	const counts = { client: 0, worker: 0, both: 0, none: 0, http: Math.max(0, connections - peers.size) };
+	for (const { client, worker } of peers) {
 		if (worker !== undefined) counts[client === undefined ? "worker" : "both"]++;
 		else counts[client === undefined ? "none" : "client"]++;
 	}

@@ -6,6 +6,7 @@ import test from "ava";
 import { readMetrics } from "../../dist/admin/metrics.js";
 import { expose, formatFor } from "../../dist/server/exposition.js";
 import { metricTable } from "../../dist/server/metric-table.js";
+import { httpServer, talk } from "../helpers/http.js";
 import { random } from "../helpers/random.js";
 import { dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
@@ -344,6 +345,28 @@ test("Accept decides between the formats", (t) => {
 	const prometheus2 =
 		"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 	t.is(formatFor(prometheus2), "openmetrics");
+});
+
+test("GET /metrics answers either format, as asked for", async (t) => {
+	const { port, http } = await httpServer(t);
+	const peer = await dial(t, port);
+	peer.send("SUBMIT_JOB_BG", Buffer.from("jöb"), "", "");
+	await peer.settle();
+	const wire = await talk(t, http);
+	const plain = await wire.get("/metrics");
+	t.is(plain.status, 200);
+	t.is(plain.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+	const line = Buffer.from('gearman_jobs_queued{function="jöb",priority="normal"} 1\n').toString("latin1");
+	t.true(plain.body.includes(line));
+	t.true(plain.body.includes('gearman_connections{role="http"} 1\n'));
+	wire.write("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n");
+	const open = await wire.answer();
+	t.is(open.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+	t.true(open.body.endsWith("\n# EOF\n"));
+	wire.write("HEAD /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	t.true(Number((await wire.answer({ isHead: true })).headers["content-length"]) > 1000);
+	wire.write("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: cross-site\r\n\r\n");
+	t.is((await wire.answer()).status, 403);
 });
 
 /** Debian's python3 with python3-prometheus-client, the parsers the formats are defined by. */
