@@ -35,7 +35,7 @@ function takeBack(slab: Buffer): void {
 
 export class Outgoing {
 	readonly #socket: Socket;
-	readonly #onWritten: () => void;
+	readonly #onWritten: (bytes: number) => void;
 	readonly #isDirect: boolean;
 	/** Packets of this turn, `#used` bytes of it. */
 	#slab: Buffer | undefined;
@@ -48,11 +48,12 @@ export class Outgoing {
 	#queued = 0;
 	readonly #written = () => this.#finishWrite();
 	readonly #goOn = () => {
-		if (this.flush()) this.#onWritten();
+		const bytes = this.flush();
+		if (bytes > 0) this.#onWritten(bytes);
 	};
 
-	/** `onWritten` is called when a write is done and `pending` has shrunk. */
-	constructor(socket: Socket, onWritten: () => void) {
+	/** `onWritten` is called when a write of so many bytes is done and `pending` has shrunk. */
+	constructor(socket: Socket, onWritten: (bytes: number) => void) {
 		this.#socket = socket;
 		this.#onWritten = onWritten;
 		this.#isDirect = canWriteNow(socket);
@@ -94,39 +95,40 @@ export class Outgoing {
 	}
 
 	/**
-	 * Hands what has gathered to the socket, unless a write is under way; its end flushes again. True when the kernel
-	 * took some of it right away: `pending` has shrunk, and onWritten is not called.
+	 * Hands what has gathered to the socket, unless a write is under way; its end flushes again. Returns how many bytes
+	 * the kernel took right away; onWritten is not called for these.
 	 */
-	flush(): boolean {
-		if (this.#writing > 0) return false;
+	flush(): number {
+		if (this.#writing > 0) return 0;
 		if (this.#queue.length > 0) return this.#flushQueue();
 		const slab = this.#slab;
-		if (slab === undefined) return false;
+		if (slab === undefined) return 0;
 		const bytes = slab.subarray(0, this.#used);
 		this.#slab = undefined;
 		this.#used = 0;
 		if (this.#isDirect && writeNow(this.#socket, bytes, this.#written)) {
 			takeBack(slab);
-			return true;
+			return bytes.length;
 		}
 		this.#writing = bytes.length;
 		this.#lent = slab;
 		if (!this.#isDirect) this.#socket.write(bytes, this.#written);
-		return false;
+		return 0;
 	}
 
 	/** As much as the kernel takes, but no more than a turn's share: others want to be served as well. */
-	#flushQueue(): boolean {
+	#flushQueue(): number {
 		this.#closeSlab();
-		const pendingBefore = this.pending;
+		let written = 0;
 		while (this.#queue.length > 0) {
-			if (pendingBefore - this.pending >= TURN_LIMIT) {
+			if (written >= TURN_LIMIT) {
 				setImmediate(this.#goOn);
 				break;
 			}
 			const pieces = this.#takePieces();
 			if (this.#isDirect) {
 				if (!writeAllNow(this.#socket, pieces, this.#written)) break;
+				written += this.#writing;
 				this.#writing = 0;
 			} else {
 				this.#socket.cork();
@@ -136,7 +138,7 @@ export class Outgoing {
 				break;
 			}
 		}
-		return this.pending < pendingBefore;
+		return written;
 	}
 
 	/** What is next in the queue, at most WRITE_LIMIT bytes of it: they count as being written. */
@@ -159,9 +161,9 @@ export class Outgoing {
 	#finishWrite(): void {
 		if (this.#lent !== undefined) takeBack(this.#lent);
 		this.#lent = undefined;
+		const bytes = this.#writing;
 		this.#writing = 0;
-		this.flush();
-		this.#onWritten();
+		this.#onWritten(bytes + this.flush());
 	}
 
 	/** A slab with room for `bytes` more. */
