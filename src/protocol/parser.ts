@@ -59,9 +59,14 @@ export class Packet {
 		return this.bytes.subarray(this.#starts[index], this.#starts[index + 1] - 1);
 	}
 
-	/** The last field, the data, as bytes that may be kept. */
+	/** The last field, the data, is bytes[dataStart … end). */
+	get dataStart(): number {
+		return this.#starts[this.#count - 1];
+	}
+
+	/** The data as bytes that may be kept. */
 	keepData(): Buffer {
-		const start = this.#starts[this.#count - 1];
+		const start = this.dataStart;
 		if (start === this.end) return EMPTY;
 		const view = this.bytes.subarray(start, this.end);
 		return this.isOwned ? view : Buffer.from(view);

@@ -131,18 +131,22 @@ function submitJob(
 	const { jobs, journal } = server;
 	const functionName = packet.text(0);
 	const unique = packet.text(1);
-	const workload = packet.keepData();
-	const uniqueKey = uniqueKeyOf(unique, workload);
+	const uniqueKey = unique === "-" ? uniqueKeyOf(unique, packet.keepData()) : unique;
 	const other = uniqueKey === "" ? undefined : jobs.findCoalescing(functionName, uniqueKey);
 	if (other !== undefined) return join(server, peer, other, isBackground);
 
 	const queue = jobs.functionOf(functionName);
 	if (queue.isFull(priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
 	const submittedMs = server.nowMs();
+	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
+	if (isBackground && dueMs === 0 && reducer === undefined && journal.keepsNothing) {
+		const handle = jobs.append(queue, unique, uniqueKey, packet, priority, submittedMs);
+		if (handle !== undefined) return peer.send(Type.JOB_CREATED, handle);
+	}
+	const workload = packet.keepData();
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
 	journal.used(jobs.lastNumber);
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
 	if (isBackground) {
 		peer.awaitCommit(job);
 		journal.add(job, peer);

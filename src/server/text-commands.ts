@@ -144,8 +144,9 @@ function dropFunction(server: Server, [name]: readonly string[]): string {
 	}
 	if (queue.total > 0) {
 		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
-		for (const job of [...server.jobs.jobs()]) {
-			if (job.queue !== queue || job.state === JobState.RUNNING) continue;
+		for (const { handle, queue: other, state } of [...server.jobs.jobs()]) {
+			const job = other === queue && state !== JobState.RUNNING ? server.jobs.find(handle) : undefined;
+			if (job === undefined) continue;
 			for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
 		}
 	}
