@@ -1,5 +1,5 @@
 // Background jobs far back in a queue, kept as bytes outside the JavaScript heap: 1,000,000 of 64 bytes with unique keys
-// cost 150 MB instead of 600, and the garbage collector does not see them. jobs.ts puts a job here when enough others
+// cost 190 MB instead of 600, and the garbage collector does not see them. jobs.ts puts a job here when enough others
 // of its function and priority are in front of it, and takes it back, as a Job again, when its turn comes near, or when
 // somebody asks for it by its handle or key. What must stay true:
 // - order: a job keeps its place in the chain of its function and priority, also while it is a Job ("out") meanwhile;
