@@ -17,11 +17,10 @@
 // Waking: a function is owed as many wakes as it has queued jobs. `wakesPending` counts workers woken on its account that
 // have not grabbed yet. For every function either wakesPending >= queued, or no capable worker is asleep and unwoken.
 
-import type { Packet } from "../protocol/parser.ts";
 import { Backlog } from "./backlog.ts";
 import { Delayed } from "./delayed.ts";
 import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
-import { type Client, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
 import { Count, type Ending, type Metrics } from "./metrics.ts";
 
 /** What the table tells its owner while a call runs. */
@@ -154,14 +153,14 @@ export class JobTable {
 		queue: FunctionQueue,
 		unique: string,
 		uniqueKey: string,
-		packet: Packet,
+		incoming: Incoming,
 		priority: Priority,
 		nowMs: number,
 	): string | undefined {
 		if (queue.chains[priority] === undefined) return undefined;
 		const prefix = this.#options.handlePrefix;
 		const number = this.#lastNumber + 1;
-		const { bytes, dataStart, end } = packet;
+		const { bytes, dataStart, end } = incoming;
 		if (!this.#backlog.add(queue, priority, prefix, number, unique, uniqueKey, bytes, dataStart, end, nowMs))
 			return undefined;
 		this.#lastNumber = number;
