@@ -189,6 +189,7 @@ const admin = {
 	workers: { type: "boolean", describe: "Connections and the functions they can do", isAct: true, group: "Ask" },
 	"show-jobs": { type: "boolean", describe: "Jobs: handle, retries, ignored, background", isAct: true, group: "Ask" },
 	"show-unique-jobs": { type: "boolean", describe: "Unique keys of all jobs", isAct: true, group: "Ask" },
+	top: { type: "boolean", describe: "Watch functions and workers live in the terminal; ? explains", isAct: true, group: "Ask" },
 	metrics: { type: "boolean", describe: "Counters and times, as text for Prometheus", isAct: true, group: "Ask" },
 	getpid: { type: "boolean", describe: "Process id of the server", isAct: true, group: "Ask" },
 	"server-version": { type: "boolean", describe: "Version of the server", isAct: true, group: "Ask" },
