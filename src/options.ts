@@ -166,6 +166,7 @@ const server = {
 	"libtokyocabinet-file": { type: "string", arg: "FILE", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"libtokyocabinet-optimize": { type: "boolean", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },
+	"log-format": { type: "string", arg: "FORMAT", choices: ["text", "json"], default: "text", describe: "Lines as gearmand's, or an object a line; neither holds what is in a job", group: "Process" },
 	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level; -v, -vv … count up from the default", group: "Process" },
 	v: { type: "count", short: "v", describe: "More log: -v WARNING, -vv NOTICE, -vvv INFO, -vvvv DEBUG", isAct: true, group: "Process" },
 	syslog: { type: "boolean", describe: "Log to syslog as well", group: "Process" },

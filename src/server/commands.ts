@@ -24,7 +24,9 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 	const type = packet.type;
 	if (!packet.isRequest) return peer.error("INVALID_MAGIC");
 	if (fieldCount(type) < 0 && type !== 5) return peer.onGarbage(`sent packet ${type}, which is not Gearman`);
-	if (server.log.isDebug) server.log.debug(`${peer.name} ${nameOf(type) ?? type} ${packet.end - packet.start}`);
+	if (server.log.isDebug) {
+		server.log.debug(`${peer.name} ${nameOf(type) ?? type} ${packet.end - packet.start}`, { peer: peer.name });
+	}
 	if (!packet.isComplete) {
 		return peer.error("INVALID_PACKET", `${nameOf(type)} has ${packet.count} of its ${fieldCount(type)} arguments`);
 	}
@@ -142,7 +144,10 @@ function submitJob(
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
 	journal.used(jobs.lastNumber);
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
+	if (server.log.isNotice) {
+		const fields = { peer: peer.name, job: job.handle, function: functionName, unique };
+		server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`, fields);
+	}
 	if (isBackground) {
 		peer.awaitCommit(job);
 		journal.add(job, peer);

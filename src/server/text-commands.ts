@@ -48,7 +48,7 @@ const misuses = new Map<string, (args: readonly string[]) => string>([
 /** Answers one line; command words in any case, blanks in front and extra words do no harm. */
 export function runLine(server: Server, peer: Peer, line: string): string | Buffer {
 	const [first = "", ...rest] = line.split(" ").filter((word) => word !== "");
-	server.log.debug(`${peer.name} ${printable(line)}`);
+	server.log.debug(`${peer.name} ${printable(line)}`, { peer: peer.name });
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
 	for (const command of commands) {
 		const length = command.name.split(" ").length;
@@ -143,7 +143,7 @@ function dropFunction(server: Server, [name]: readonly string[]): string {
 		return "ERR there are still connected workers or executing clients\r\n";
 	}
 	if (queue.total > 0) {
-		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
+		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`, { function: name });
 		for (const job of [...server.jobs.jobs()]) {
 			if (job.queue !== queue || job.state === JobState.RUNNING) continue;
 			for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
