@@ -1,6 +1,7 @@
 // THE METRICS: every name, once. Rendered as text by exposition.ts; README's table and the Grafana dashboard are made of
 // it too. Units are base units and end the name; a counter's `_total`, and an info's `_info`, come with its samples.
 
+import { SERVER_ERRORS } from "../errors.ts";
 import { nameOf } from "../protocol/commands.ts";
 import { eventLoopDelays, QUANTILES } from "./event-loop.ts";
 import { type Exposition, label } from "./exposition.ts";
@@ -242,7 +243,8 @@ const connections: readonly Metric[] = [
 		panel: "Errors",
 		labels: ["code"],
 		read: (text) => {
-			for (const [code, count] of text.server.metrics.errors) text.sample(count, label("code", code));
+			const { errors } = text.server.metrics;
+			for (const code of Object.keys(SERVER_ERRORS)) text.sample(errors.get(code) ?? 0, label("code", code));
 		},
 	},
 ];
@@ -299,7 +301,7 @@ const ofProcess: readonly Metric[] = [
 	},
 	single(
 		"Process",
-		"Up since",
+		"Up for",
 		"gearman_start_time_seconds",
 		"gauge",
 		"When the process started, in seconds since 1970.",
