@@ -39,6 +39,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 	],
 	admin: [
 		["gearadmin --status --workers", "Both lists"],
+		["gearadmin --top", "Functions and workers, live"],
 		["gearadmin -h queue1 --watch 2s --status", "Again every two seconds"],
 	],
 };
