@@ -28,7 +28,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	const stdin = input === undefined ? new Stdin(options) : undefined;
 	const jobs = new Jobs(client, input ?? stdin ?? listSource([]), {
 		functions: options.function,
-		submit: { priority: options.high ? "high" : options.low ? "low" : "normal" },
+		submit: { priority: options.high ? "high" : options.low ? "low" : "normal", reducer: options.reducer },
 		epoch,
 		isBackground: options.background || epoch !== undefined,
 		isPrefixed: options.prefix,

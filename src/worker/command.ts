@@ -16,6 +16,7 @@ import split2 from "split2";
 import { GearmanError } from "../errors.ts";
 import type { Job } from "./job.ts";
 import { collect, type Output, sendChunks, sendLines } from "./output.ts";
+import { type Exit, failureOf, GRACE_MS, isLost, killGroup, programOf } from "./program.ts";
 import { openStdin } from "./stdin.ts";
 
 export interface CommandOptions {
@@ -32,15 +33,6 @@ export interface CommandOptions {
 	readonly onBadStatus?: (job: Job, line: string) => void;
 }
 
-/** How a process ended: one of the three. */
-interface Exit {
-	readonly code?: number | null;
-	readonly signal?: NodeJS.Signals | null;
-	readonly error?: unknown;
-}
-
-/** From SIGTERM to SIGKILL. */
-const GRACE_MS = 2000;
 const STATUS_FD = 3;
 /** An endless line is skipped, not kept. Its own constant: split2's types do not know skipOverflow. */
 const STATUS_LINES = { maxLength: 256, skipOverflow: true };
@@ -50,20 +42,12 @@ const OUTPUTS = {
 	lines: (job: Job) => sendLines(job, false),
 	stripped: (job: Job) => sendLines(job, true),
 };
-const REASONS: Readonly<Record<string, string>> = {
-	E2BIG: "arguments and environment too long",
-	EACCES: "permission denied",
-	EAGAIN: "too many processes",
-	EMFILE: "too many open files",
-	ENOENT: "no such file",
-};
-
 /**
  * A worker function that runs the command once a job. One operand with blanks or shell syntax in it is run by `sh -c`;
  * anything else is a program and its arguments, and no shell sees them.
  */
 export function command(operands: readonly string[], options: CommandOptions = {}) {
-	const [file = "", ...args] = isShellScript(operands) ? ["/bin/sh", "-c", operands[0]] : operands;
+	const [file, ...args] = programOf(operands);
 	// Reading process.env anew would cost a system call a variable, for every job.
 	const environment = { ...process.env, GEARMAN_STATUS_FD: String(STATUS_FD) };
 	const outputOf = OUTPUTS[options.output ?? "result"];
@@ -89,10 +73,6 @@ export function command(operands: readonly string[], options: CommandOptions = {
 		if (result !== undefined && result.length > 0) await job.sendData(result);
 		throw new GearmanError("COMMAND_FAILED", failure);
 	};
-
-	function isShellScript(words: readonly string[]): boolean {
-		return words.length === 1 && /[|&;<>()$`\\"'*?[\]#~=%\s]/.test(words[0]);
-	}
 }
 
 /** One process of one job. */
@@ -128,7 +108,7 @@ class Run {
 		try {
 			child = start(stdin ?? "pipe");
 		} catch (error) {
-			return reasonNotStarted(error);
+			return failureOf({ error });
 		} finally {
 			if (stdin !== undefined) closeSync(stdin);
 		}
@@ -149,13 +129,10 @@ class Run {
 		clearTimeout(timer);
 		clearTimeout(this.#graceTimer);
 		signal.removeEventListener("abort", onAbort);
-		if (this.#isTerminated) this.#kill("SIGKILL");
+		if (this.#isTerminated) killGroup(this.#child?.pid, "SIGKILL");
 		for (const stream of child.stdio ?? []) stream?.destroy();
 
-		if (exit.error !== undefined) return reasonNotStarted(exit.error);
-		if (this.#isTimedOut) return `command was killed after ${timeoutMs} ms`;
-		if (exit.signal) return `command was killed by ${exit.signal}`;
-		return exit.code === 0 ? undefined : `command exited with code ${exit.code}`;
+		return this.#isTimedOut ? `command was killed after ${timeoutMs} ms` : failureOf(exit);
 	}
 
 	/** Resolves when stdout has ended (and stderr, where that is sent to the client). */
@@ -200,32 +177,20 @@ class Run {
 
 	/** The job is somebody else's: no two of the same at once, so this one ends. */
 	#giveBack(): void {
-		const { reason } = this.#job.signal;
-		if (reason instanceof GearmanError && reason.code === "CONNECTION_LOST") return this.#terminate();
+		if (isLost(this.#job.signal)) return this.#terminate();
 		this.#isTerminated = true;
-		this.#kill("SIGKILL");
+		killGroup(this.#child?.pid, "SIGKILL");
 		this.#giveUp();
 	}
 
 	#terminate(): void {
 		if (this.#isTerminated) return;
 		this.#isTerminated = true;
-		this.#kill("SIGTERM");
+		killGroup(this.#child?.pid, "SIGTERM");
 		this.#graceTimer = setTimeout(() => {
-			this.#kill("SIGKILL");
+			killGroup(this.#child?.pid, "SIGKILL");
 			this.#giveUp();
 		}, GRACE_MS);
-	}
-
-	/** The whole process group, also when the command itself has exited already. */
-	#kill(signal: "SIGTERM" | "SIGKILL"): void {
-		const pid = this.#child?.pid;
-		if (pid === undefined) return;
-		try {
-			process.kill(-pid, signal);
-		} catch {
-			// ESRCH: nobody left.
-		}
 	}
 }
 
@@ -242,11 +207,4 @@ function pump(stream: Readable | null, write: (chunk: Buffer) => Promise<void> |
 		stream.on("error", () => undefined);
 		stream.once("close", resolve);
 	});
-}
-
-function reasonNotStarted(error: unknown): string {
-	if (!(error instanceof Error)) return `command could not be started: ${error}`;
-	const { code, path } = error as NodeJS.ErrnoException;
-	const reason = REASONS[code ?? ""] ?? error.message;
-	return `command could not be started: ${path === undefined ? "" : `${path}: `}${reason}`;
 }
