@@ -12,6 +12,7 @@ import { GearmanError } from "../errors.ts";
 import type { Options } from "../options.ts";
 import { Filter } from "../worker/filter.ts";
 import type { Job } from "../worker/job.ts";
+import { isLost } from "../worker/program.ts";
 import type { WorkFunction } from "../worker/worker.ts";
 import { LF, NUL, Records } from "./records.ts";
 import { serversOf } from "./servers.ts";
@@ -33,7 +34,8 @@ export function mapReduce(options: Options<"worker">, isWarned: boolean): WorkFu
 		const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
 		const signal = timeout === undefined ? job.signal : AbortSignal.any([job.signal, timeout]);
 		const run = new Run(job, options, isWarned);
-		const onAbort = () => run.kill();
+		// As in command.ts: who has lost the server may end in peace, who is killed may not.
+		const onAbort = () => run.kill(job.signal.aborted && !isLost(job.signal) ? "SIGKILL" : "SIGTERM");
 		signal.addEventListener("abort", onAbort);
 		const client = new Client(servers);
 		try {
@@ -47,7 +49,7 @@ export function mapReduce(options: Options<"worker">, isWarned: boolean): WorkFu
 		} finally {
 			signal.removeEventListener("abort", onAbort);
 			client.close();
-			run.kill();
+			run.kill("SIGTERM");
 		}
 	};
 }
@@ -97,8 +99,8 @@ class Run {
 		return whole;
 	}
 
-	kill(): void {
-		for (const filter of this.#filters) filter.kill();
+	kill(signal: "SIGTERM" | "SIGKILL"): void {
+		for (const filter of this.#filters) filter.kill(signal);
 	}
 
 	async *#split(): AsyncGenerator<Buffer, void, undefined> {

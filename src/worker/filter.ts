@@ -19,6 +19,8 @@ export interface FilterOptions {
 export class Filter {
 	readonly #child: ChildProcess;
 	readonly #ended: Promise<void>;
+	#isClosed = false;
+	#graceTimer: NodeJS.Timeout | undefined;
 
 	constructor(command: string, options: FilterOptions) {
 		const [file, ...args] = programOf([command]);
@@ -34,7 +36,12 @@ export class Filter {
 				else reject(new GearmanError("COMMAND_FAILED", `${options.name} ${failure}`));
 			};
 			child.once("error", (error) => end(failureOf({ error })));
-			child.once("close", (code, signal) => end(failureOf({ code, signal })));
+			// Not at its exit: what it has started may still write.
+			child.once("close", (code, signal) => {
+				this.#isClosed = true;
+				clearTimeout(this.#graceTimer);
+				end(failureOf({ code, signal }));
+			});
 		});
 		// Told to whoever asks by ended(), if anybody does.
 		this.#ended.catch(() => undefined);
@@ -63,12 +70,12 @@ export class Filter {
 		await this.#ended;
 	}
 
-	/** Ends the command and all it has started. */
-	kill(): void {
-		const { pid, exitCode, signalCode } = this.#child;
-		if (exitCode !== null || signalCode !== null) return;
-		killGroup(pid, "SIGTERM");
-		const timer = setTimeout(() => killGroup(pid, "SIGKILL"), GRACE_MS);
-		this.#child.once("close", () => clearTimeout(timer));
+	/** Ends the command and all it has started; gently, or at once. */
+	kill(signal: "SIGTERM" | "SIGKILL"): void {
+		if (this.#isClosed) return;
+		const { pid, stdout } = this.#child;
+		killGroup(pid, signal);
+		if (signal === "SIGKILL") stdout?.destroy();
+		else this.#graceTimer ??= setTimeout(() => this.kill("SIGKILL"), GRACE_MS);
 	}
 }

@@ -7,6 +7,8 @@
 //
 // What must stay true: an answer goes to the job whose workload it answers. So one job at a time, and whatever leaves a
 // doubt about whose the next bytes are ends the process; a fresh one takes the next job.
+//
+// BUG: its stdin and stdout are Node's pipes, which are sockets: it cannot open /dev/stdin or /dev/stdout by name.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { GearmanError } from "../errors.ts";

@@ -66,6 +66,19 @@ test.serial("records may end in NUL, and be stripped", async (t) => {
 	t.is(answer(await stripped.ask("a\n\nbb\n", "--reducer", "count")), "1\n0\n2\n");
 });
 
+test.serial("killing the worker kills the commands of its jobs", async (t) => {
+	const { ask, splitter, port } = await serve(t, [
+		"--split-command",
+		"echo $$ >&2; trap '' TERM; while :; do sleep 0.1; done",
+	]);
+	void ask("", "--reducer", "count");
+	const [pid] = await until(() => /^\d+$/m.exec(splitter.errors()));
+	splitter.child.kill("SIGHUP");
+	await workersReady(t, port, { split: 0 });
+	await until(() => !isAlive(Number(pid)));
+	t.pass();
+});
+
 test.serial("a job without a reducer gets its records back", async (t) => {
 	const { ask } = await serve(t, [...WORDS, ...SUM]);
 	t.is((await ask("one two\n")).stdout, "one\ntwo\n");
@@ -170,3 +183,12 @@ testWith(partition, C.gearmand)("our map/reduce worker does its jobs for C's ser
 	});
 	t.is(stdout, "19\n");
 });
+
+function isAlive(pid) {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
+	}
+}
