@@ -77,6 +77,7 @@ const client = {
 	low: { type: "boolean", short: "L", describe: "Low priority", insteadOf: "high", isAct: true, group: "Job" },
 	epoch: { type: "string", arg: "TIME", describe: "Run in the background at TIME (Unix seconds or a date)", isAct: true, group: "Job" },
 	delay: { type: "duration", arg: "TIME", describe: "Run in the background after TIME (ms, or as 90s)", isAct: true, group: "Job" },
+	reducer: { type: "string", arg: "NAME", describe: "Map/reduce: the function that -f runs for each record it splits the workload into", isAct: true, group: "Job" },
 	"require-worker": { type: "boolean", describe: "Fail at once when no worker can do the function", group: "Job" },
 	...lines,
 	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", isAct: true, group: "Input" },
@@ -108,6 +109,12 @@ const outputLines = {
 	strip: { ...lines.strip, group: "Output" },
 } as const satisfies Record<string, Option>;
 
+/** Where --keep and map/reduce tell one workload from the next. */
+const records = {
+	null: { type: "boolean", short: "0", describe: "With --keep, --split-command and --aggregate: as -N, ended by NUL instead of newline", isAct: true, group: "Command" },
+	frames: { type: "boolean", describe: "With --keep: 4 bytes of length, big-endian, before each workload and answer", isAct: true, group: "Command" },
+} as const satisfies Record<string, Option>;
+
 const worker = {
 	worker: { type: "boolean", short: "w", describe: "Run as a worker: the operands are the command run for each job", isAct: true },
 	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", isAct: true, group: "Job" },
@@ -117,6 +124,11 @@ const worker = {
 	jobs: { type: "number", short: "j", arg: "N", range: [1, 10_000], default: 1, describe: "Jobs done at once", group: "Job" },
 	count: { type: "number", short: "c", arg: "N", range: [0, MAX_32], describe: "Exit after N jobs", group: "Job" },
 	"job-timeout": { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Kill the command after TIME and fail the job", group: "Job" },
+	keep: { type: "boolean", describe: "Keep the command alive: each workload is a line to it (-n, -N; or -0, --frames), its answer one too", isAct: true, group: "Command" },
+	"split-command": { type: "string", arg: "CMD", describe: "Map/reduce: cut the workload into records, one a line; default with --aggregate: its lines", isAct: true, group: "Command" },
+	aggregate: { type: "string", arg: "CMD", describe: "Map/reduce: make the answer of the results, in order; default with --split-command: all of them", isAct: true, group: "Command" },
+	pieces: { type: "number", arg: "N", range: [1, 100_000], default: 64, describe: "Map/reduce: records of a job in flight", group: "Command" },
+	...records,
 	stderr: { type: "string", arg: "WHERE", choices: ["inherit", "warning"], default: "inherit", describe: "Where the command's stderr goes: here, or to the client as WORK_WARNING", group: "Output" },
 	stream: { type: "boolean", describe: "Send output as WORK_DATA while the command runs", group: "Output" },
 	...outputLines,

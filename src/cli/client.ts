@@ -46,7 +46,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 			...PLAIN,
 			...map?.jobsOptions,
 			functions: options.function,
-			priority: options.high ? "high" : options.low ? "low" : "normal",
+			submit: { priority: options.high ? "high" : options.low ? "low" : "normal", reducer: options.reducer },
 			epoch,
 			isBackground: options.background || epoch !== undefined,
 			isVerbose: options.verbose,

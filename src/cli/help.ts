@@ -33,6 +33,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],
 		["gearman -w -f resize -j 4 ./resize.sh", "Four at once"],
+		["gearman -w -f up --keep -n ./up.sh", "One process, a job a line"],
 	],
 	server: [
 		["gearmand -p 4731 -L 127.0.0.1", "Listen on this machine only"],

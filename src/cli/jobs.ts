@@ -5,7 +5,7 @@
 //
 // What must stay true: nothing is read that there is no room for, so an endless input needs no endless memory.
 
-import { type Client, newUnique, type Priority } from "../client/client.ts";
+import { type Client, newUnique, type SubmitOptions } from "../client/client.ts";
 import { murmur3 } from "../client/hash.ts";
 import { GearmanError } from "../errors.ts";
 import { backoff } from "../net/connection.ts";
@@ -17,7 +17,8 @@ import { Turns } from "./turns.ts";
 
 export interface JobsOptions {
 	readonly functions: readonly string[];
-	readonly priority: Priority;
+	/** What every job is submitted with. */
+	readonly submit: Pick<SubmitOptions, "priority" | "reducer">;
 	/** Unix seconds: not before. */
 	readonly epoch: number | undefined;
 	readonly isBackground: boolean;
@@ -302,11 +303,11 @@ export class Jobs {
 	#send(job: Job): void {
 		if (this.isOver) return;
 		const { functionName, unique, workload = EMPTY } = job;
-		const { priority, epoch } = this.#options;
+		const { submit, epoch } = this.#options;
 		if (this.#log !== undefined) job.startedAt = Date.now();
-		if (!this.isBackground) job.request = this.#client.start(job, functionName, workload, { unique, priority });
+		if (!this.isBackground) job.request = this.#client.start(job, functionName, workload, { ...submit, unique });
 		else {
-			const options = epoch === undefined ? { unique, priority } : { unique, priority, at: epoch };
+			const options = epoch === undefined ? { ...submit, unique } : { ...submit, unique, at: epoch };
 			job.request = this.#client.startBackground(job, functionName, workload, options);
 		}
 	}

@@ -13,6 +13,7 @@ import type { Packet } from "../protocol/parser.ts";
 import { Call, couldNotConnect, limit } from "./call.ts";
 import { murmur3 } from "./hash.ts";
 import { Link, type TaskObserver } from "./link.ts";
+import type { Pieces, ReduceOptions, Reducer } from "./reduce.ts";
 import { argument, encodeBackground, encodeForeground, encodeWithData, toBytes } from "./submission.ts";
 import { Task } from "./task.ts";
 
@@ -64,6 +65,8 @@ export interface UniqueStatus extends JobStatus {
 const EMPTY = new Uint8Array(0);
 
 export class Client {
+	readonly #addresses: readonly ServerAddress[];
+	readonly #options: ClientOptions;
 	readonly #links: readonly Link[];
 	/** #orders[n]: all links from number n on, for jobs that take turns. */
 	readonly #orders: readonly (readonly Link[])[];
@@ -76,6 +79,8 @@ export class Client {
 			typeof server === "string" ? parseServers(server, options.port, options.tls) : [server],
 		);
 		if (addresses.length === 0) throw new GearmanError("BAD_ARGUMENT", "no server was named");
+		this.#addresses = addresses;
+		this.#options = options;
 		const links = addresses.map((address) => new Link(address, options.exceptions ?? true));
 		this.#links = links;
 		this.#orders = links.map((_, from) => [...links.slice(from), ...links.slice(0, from)]);
@@ -149,6 +154,37 @@ export class Client {
 			...readStatus(answer),
 			clients: Number.parseInt(answer.text(5), 10) || 0,
 		}));
+	}
+
+	/**
+	 * Map and reduce: runs one job of `functionName` for each piece, many at a time, and folds the results in the order of
+	 * the pieces, as Array's reduce(). The first piece that fails ends it: rejects with that job's error, or ABORTED. Uses
+	 * connections of its own, so that the servers drop what is left of it then.
+	 */
+	reduce<T>(functionName: string, pieces: Pieces, reducer: Reducer<T>, initial: T, options?: ReduceOptions): Promise<T>;
+	/** The same, `reducer` being a function of the workers: it gets one job with all results, one behind the other. */
+	reduce(functionName: string, pieces: Pieces, reducer: string, options?: ReduceOptions): Promise<Buffer>;
+	async reduce<T>(
+		functionName: string,
+		pieces: Pieces,
+		reducer: Reducer<T> | string,
+		initial: T | ReduceOptions = {},
+		options: ReduceOptions = {},
+	): Promise<T | Buffer> {
+		const { fold, mapPieces } = await import("./reduce.ts");
+		const client = new Client(this.#addresses, this.#options);
+		try {
+			if (typeof reducer !== "string") {
+				return await fold(mapPieces(client, functionName, pieces, options), reducer, initial as T);
+			}
+			const own = initial as ReduceOptions;
+			const parts: Buffer[] = [];
+			for await (const result of mapPieces(client, functionName, pieces, own)) parts.push(result);
+			const { signal, timeoutMs, priority } = own;
+			return await client.submit(reducer, Buffer.concat(parts), { signal, timeoutMs, priority });
+		} finally {
+			client.close();
+		}
 	}
 
 	/** Sends bytes to a server and back. */
