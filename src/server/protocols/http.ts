@@ -33,7 +33,8 @@ export class HttpProtocol implements Protocol {
 		this.#listeners = new Listeners(server);
 		const bound = await this.#listeners.open(httpListen.length > 0 ? httpListen : listen, httpPort, (socket) => {
 			if (!server.admit(socket)) return;
-			server.log.info(`HTTP: accepted connection from ${socket.remoteAddress}:${socket.remotePort}`);
+			const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+			server.log.info(`HTTP: accepted connection from ${peer}`, { peer });
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			http.emit("connection", socket);
