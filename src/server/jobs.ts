@@ -147,7 +147,7 @@ export class JobTable {
 		if (job.dueMs > nowMs) {
 			job.timeMs = job.dueMs;
 			job.state = JobState.DELAYED;
-			job.queue.delayed++;
+			job.queue.delayedJobs.push(job);
 			this.#timed.add(job);
 		} else this.#enqueue(job, nowMs);
 	}
@@ -253,7 +253,7 @@ export class JobTable {
 		this.#leaveState(job);
 		job.state = JobState.RUNNING;
 		job.worker = worker;
-		job.queue.running++;
+		job.queue.runningJobs.push(job);
 		worker.jobs.add(job);
 		worker.endTurn(ability);
 		ability.queue.lateWakes = 1;
@@ -328,10 +328,10 @@ export class JobTable {
 				if (queue.unlink(job)) this.#unready(queue, job.priority);
 				break;
 			case JobState.DELAYED:
-				queue.delayed--;
+				queue.delayedJobs.unlink(job);
 				break;
 			case JobState.RUNNING:
-				queue.running--;
+				queue.runningJobs.unlink(job);
 				job.worker?.jobs.delete(job);
 				job.worker = undefined;
 				break;
