@@ -32,7 +32,7 @@ function takeBack(slab: Buffer): void {
 
 export class Outgoing {
 	readonly #socket: Socket;
-	readonly #onWritten: () => void;
+	readonly #onWritten: (bytes: number) => void;
 	/** Packets of this turn, `#used` bytes of it. */
 	#slab: Buffer | undefined;
 	#used = 0;
@@ -44,8 +44,8 @@ export class Outgoing {
 	#queued = 0;
 	readonly #written = () => this.#finishWrite();
 
-	/** `onWritten` is called when a write is done and `pending` has shrunk. */
-	constructor(socket: Socket, onWritten: () => void) {
+	/** `onWritten` is called when a write of so many bytes is done and `pending` has shrunk. */
+	constructor(socket: Socket, onWritten: (bytes: number) => void) {
 		this.#socket = socket;
 		this.#onWritten = onWritten;
 	}
@@ -122,9 +122,10 @@ export class Outgoing {
 	#finishWrite(): void {
 		for (const slab of this.#lent) takeBack(slab);
 		this.#lent.length = 0;
+		const bytes = this.#writing;
 		this.#writing = 0;
 		this.flush();
-		this.#onWritten();
+		this.#onWritten(bytes);
 	}
 
 	/** A slab with room for `bytes` more. */

@@ -21,6 +21,7 @@ import { run } from "./commands.ts";
 import { Worker } from "./function-queue.ts";
 import { Client, type Job, JobState, type Receiver } from "./job.ts";
 import type { Waiter } from "./journal.ts";
+import { Count } from "./metrics.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Server } from "./server.ts";
 import { runLine } from "./text-commands.ts";
@@ -80,7 +81,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
 		this.wantsExceptions = server.options.exceptions;
 		this.#parser = new Parser(this, server.options.maxPacketBytes);
-		this.#outgoing = new Outgoing(socket, () => this.#onWritten());
+		this.#outgoing = new Outgoing(socket, (bytes) => this.#onWritten(bytes));
 		socket.on("data", (bytes: Buffer) => this.receive(bytes));
 		socket.on("end", () => this.#end());
 		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`));
@@ -88,6 +89,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	}
 
 	receive(bytes: Buffer): void {
+		this.server.metrics.receivedBytes += bytes.length;
 		this.#parser.write(bytes);
 	}
 
@@ -155,6 +157,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	/** An ERROR packet. */
 	error(code: ServerErrorCode, text: string = SERVER_ERRORS[code]): void {
 		this.server.log.warning(`${this.name} GEARMAN_${code}:${text}`);
+		this.server.metrics.countError(code);
 		this.send(Type.ERROR, `${code}\0${text}`);
 	}
 
@@ -172,7 +175,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		job.isBackground = false;
 		job.isStored = false;
 		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
-		else this.server.jobs.dropIfAbandoned(job);
+		else this.server.jobs.dropIfAbandoned(job, Count.REFUSED);
 		this.#answerHeld(job, Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
 	}
 
@@ -287,7 +290,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#sent();
 	}
 
-	#onWritten(): void {
+	#onWritten(bytes: number): void {
+		this.server.metrics.sentBytes += bytes;
 		if (this.#isEnded) this.#endIfSent();
 		if (this.#outgoing.pending <= CONGESTED && this.#onDrained.length > 0) this.#release();
 		if (!this.#isBlocked) return;

@@ -11,6 +11,7 @@ import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
 import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
+import { Count, Metrics } from "./metrics.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
@@ -52,6 +53,8 @@ export interface ServerOptions {
 	readonly storeOptions?: Readonly<Record<string, string | undefined>>;
 	/** A store of your own, in place of queueType. */
 	readonly store?: Store;
+	/** Functions that are counted one by one in the metrics; the others as one. Default 1000. */
+	readonly metricsFunctions?: number;
 	/** What `version` answers. Default: this package's. */
 	readonly version?: string;
 	readonly log?: Log;
@@ -90,6 +93,7 @@ const MAX_TIMER_MS = 0x7fffffff;
 export class Server implements JobEvents {
 	readonly options: Settings;
 	readonly log: Log;
+	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	/** Peers that do not take their replies. */
@@ -126,12 +130,14 @@ export class Server implements JobEvents {
 			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
 		}
 		this.log = log;
+		this.metrics = new Metrics(this.options.metricsFunctions);
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
 			handlePrefix: this.options.handlePrefix,
 			maxLostAssignments: retries < 0 ? Number.POSITIVE_INFINITY : Math.max(1, retries),
 			wakeups: this.options.workerWakeup,
 			wakeTimeoutMs: this.options.wakeTimeoutMs,
+			metrics: this.metrics,
 		});
 		this.stopped = new Promise((resolve) => {
 			this.#setStopped = resolve;
@@ -144,7 +150,7 @@ export class Server implements JobEvents {
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
-		this.#journal = new Journal(store, lastReserved, {
+		this.#journal = new Journal(store, lastReserved, this.metrics.store, {
 			pending: () => this.#scheduleTurn(),
 			failing: (error) => {
 				const reason = error instanceof Error ? error.message : error;
@@ -260,12 +266,14 @@ export class Server implements JobEvents {
 	addPeer(socket: Socket): void {
 		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
 		if (this.peers.size >= maxConnections) {
+			this.metrics.refused++;
 			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
 			socket.destroy();
 			return;
 		}
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
+		this.metrics.accepted++;
 		this.log.info(`Accepted connection from ${peer.name}`);
 	}
 
@@ -292,10 +300,12 @@ export class Server implements JobEvents {
 	}
 
 	timedOut(job: Job): void {
+		job.queue.metrics.count(Count.TIMED_OUT, job.priority);
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
 	}
 
 	lost(job: Job): void {
+		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
 	}
 
