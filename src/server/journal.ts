@@ -57,6 +57,11 @@ export class Journal {
 		this.#events = events;
 	}
 
+	/** The last batch was refused. */
+	get isFailing(): boolean {
+		return this.#isFailing;
+	}
+
 	/** The job is to be kept; the waiter hears when it is, and so do those that ask while it is not yet. */
 	add(job: Job, waiter: Waiter): void {
 		if (this.#store.keepsNothing) waiter.committed(job);

@@ -37,10 +37,10 @@ const DEFAULT_FUNCTIONS = 1000;
 const PACKET_TYPES = 64;
 
 /** Upper bounds of the histograms' buckets, in ms; one more bucket takes what is longer. */
-const BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000, 60_000, 600_000, 3_600_000] as const;
+export const BOUNDS_MS = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000, 60_000, 600_000, 3_600_000] as const;
 
 /** Times in ms, counted by bucket. */
-class Histogram {
+export class Histogram {
 	readonly counts = new Float64Array(BOUNDS_MS.length + 1);
 	sumMs = 0;
 

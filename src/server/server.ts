@@ -96,12 +96,15 @@ export class Server implements JobEvents {
 	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
+	readonly createdMs = Date.now();
 	/** Peers that do not take their replies. */
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
+	/** Jobs of the last run are still coming back. */
+	isReplaying = false;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
 	/** Settles when the server has stopped, for whatever reason. */
@@ -184,6 +187,7 @@ export class Server implements JobEvents {
 	/** Takes over what the last run left, while clients and workers are served already. */
 	async #replay(store: Store): Promise<void> {
 		let count = 0;
+		this.isReplaying = true;
 		try {
 			for await (const stored of store.replay()) {
 				if (this.isStopping) return;
@@ -203,6 +207,7 @@ export class Server implements JobEvents {
 				if (++count % REPLAY_TURN === 0) await new Promise(setImmediate);
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
+			this.isReplaying = false;
 			this.#scheduleTurn();
 		} catch (error) {
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);

@@ -7,9 +7,11 @@ export async function get(path, signal) {
 
 /** A change. The header cannot be sent by another site's page without leave, so the server asks for it. */
 export async function change(method, path, body) {
-	const headers = { accept: "application/json", "x-gearman": "1" };
+	const headers = { accept: "application/json", "x-requested-with": "gearman" };
 	if (body !== undefined) headers["content-type"] = "application/json";
-	return answer(await fetch(`../${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }));
+	return answer(
+		await fetch(`../${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }),
+	);
 }
 
 async function answer(response) {

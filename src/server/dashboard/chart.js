@@ -47,7 +47,9 @@ export class Chart {
 		this.#svg.append(this.#axis, this.#cross, this.#plot);
 		this.#svg.addEventListener("pointermove", (event) => this.#point(event));
 		this.#svg.addEventListener("pointerleave", () => this.#point());
-		const legend = this.#lines.map(({ name, label, now }) => element("span", { class: `key ${name}` }, swatch(name), `${label} `, now));
+		const legend = this.#lines.map(({ name, label, now }) =>
+			element("span", { class: `key ${name}` }, swatch(name), `${label} `, now),
+		);
 		const heads = ["Time", ...lines.map(({ label }) => label)].map((label) => element("th", { scope: "col" }, label));
 		this.#details = element(
 			"details",
@@ -56,7 +58,13 @@ export class Chart {
 			element(
 				"div",
 				{ class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, values` },
-				element("table", {}, element("caption", { class: "unseen" }, title), element("thead", {}, element("tr", {}, ...heads)), this.#table),
+				element(
+					"table",
+					{},
+					element("caption", { class: "unseen" }, title),
+					element("thead", {}, element("tr", {}, ...heads)),
+					this.#table,
+				),
 			),
 		);
 		this.node = element(
@@ -89,7 +97,9 @@ export class Chart {
 				drawn("line", { x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
 				written(this.#format(value), LEFT - 6, y(value) + 4, "end"),
 			]),
-			...[5, 4, 3, 2, 1].map((minutes) => written(`−${minutes} min`, x(lastMs - minutes * 60_000), HEIGHT - 4, minutes === 5 ? "start" : "middle")),
+			...[5, 4, 3, 2, 1].map((minutes) =>
+				written(`−${minutes} min`, x(lastMs - minutes * 60_000), HEIGHT - 4, minutes === 5 ? "start" : "middle"),
+			),
 			written("now", WIDTH, HEIGHT - 4, "end"),
 		);
 		for (const { name, path } of this.#lines) {

@@ -49,7 +49,9 @@ export function bytes(number) {
 export function printable(name) {
 	if (name === "") return "(empty)";
 	// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what cannot be seen
-	return name.replace(/[\0-\x1f\x7f]/g, (c) => (c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))));
+	return name.replace(/[\0-\x1f\x7f]/g, (c) =>
+		c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0)),
+	);
 }
 
 export function plural(number, one, many = `${one}s`) {

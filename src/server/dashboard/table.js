@@ -66,7 +66,9 @@ export class Table {
 		if (sort === undefined) head.append(label);
 		else {
 			const mark = element("span", { class: "mark", "aria-hidden": "true" });
-			head.append(element("button", { type: "button", class: "sort", onclick: () => this.#onSort(name, sort) }, label, mark));
+			head.append(
+				element("button", { type: "button", class: "sort", onclick: () => this.#onSort(name, sort) }, label, mark),
+			);
 			this.#heads.set(name, { head, mark });
 		}
 		return head;
