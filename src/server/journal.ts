@@ -57,7 +57,7 @@ export class Journal {
 		this.#events = events;
 	}
 
-	/** The last batch was refused. */
+	/** The last batch was refused, and none was taken since. */
 	get isFailing(): boolean {
 		return this.#isFailing;
 	}
@@ -193,7 +193,8 @@ export class Journal {
 		}
 		const reserve = changes.findLast((change) => change.kind === "reserve");
 		if (reserve !== undefined) this.#kept.push(reserve);
-		if (this.#kept.length === 0) return;
+		// Nothing to write is no reason not to ask: whoever waits until the store works again may not submit before.
+		if (this.#kept.length === 0) this.#kept.push({ kind: "reserve", number: this.#reserved });
 		this.#retry = setTimeout(() => {
 			this.#tryAgain();
 			this.#events.pending();

@@ -21,6 +21,14 @@ export interface ServerOptions {
 	readonly listen?: readonly string[];
 	/** 0: any free port. Default 4730. */
 	readonly port?: number;
+	/** Protocols spoken beside Gearman's own: "http". */
+	readonly protocols?: readonly string[];
+	/** Where HTTP is spoken; none: where Gearman is. */
+	readonly httpListen?: readonly string[];
+	/** 0: any free port. Default 8080. */
+	readonly httpPort?: number;
+	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
+	readonly httpHosts?: readonly string[];
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
@@ -63,6 +71,10 @@ export interface ServerOptions {
 const DEFAULTS = {
 	listen: [],
 	port: 4730,
+	protocols: [],
+	httpListen: [],
+	httpPort: 8080,
+	httpHosts: [],
 	backlog: 511,
 	keepaliveIdleSeconds: 60,
 	keepaliveIntervalSeconds: -1,
@@ -97,14 +109,16 @@ export class Server implements JobEvents {
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	readonly createdMs = Date.now();
+	/** Connections of all protocols. */
+	connections = 0;
 	/** Peers that do not take their replies. */
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
-	/** Jobs of the last run are still coming back. */
-	isReplaying = false;
+	/** The jobs of the last run are back. */
+	isReplayed = false;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
 	/** Settles when the server has stopped, for whatever reason. */
@@ -112,8 +126,8 @@ export class Server implements JobEvents {
 	#setStopped: () => void = () => {};
 	#journal: Journal | undefined;
 	#store: Store | undefined;
-	#protocols: Protocol[] = [];
-	#addresses: AddressInfo[] = [];
+	readonly #protocols: Protocol[] = [];
+	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
 	#timer: NodeJS.Timeout | undefined;
@@ -165,16 +179,24 @@ export class Server implements JobEvents {
 			// Before anybody gets a handle.
 			this.#journal.used(lastReserved);
 			await this.#journal.drain();
-			const gear = await loadProtocol("gear");
-			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
-			this.#addresses = await gear.listen(this);
-			this.#protocols.push(gear);
+			for (const name of new Set(["gear", ...this.options.protocols])) await this.#listen(name);
 		} catch (error) {
+			for (const protocol of this.#protocols.splice(0)) {
+				await protocol.close();
+				await protocol.end();
+			}
 			await store.close();
 			throw error;
 		}
 		this.replayed = this.#replay(store);
 		this.replayed.catch(() => {}); // whoever waits for it hears of it; so does the log
+	}
+
+	async #listen(name: string): Promise<void> {
+		const protocol = await loadProtocol(name);
+		if (protocol === undefined) throw new GearmanError("BAD_ARGUMENT", `Unknown protocol module : ${name}`);
+		this.#addresses.set(name, await protocol.listen(this));
+		this.#protocols.push(protocol);
 	}
 
 	async #loadStore(): Promise<Store> {
@@ -187,7 +209,6 @@ export class Server implements JobEvents {
 	/** Takes over what the last run left, while clients and workers are served already. */
 	async #replay(store: Store): Promise<void> {
 		let count = 0;
-		this.isReplaying = true;
 		try {
 			for await (const stored of store.replay()) {
 				if (this.isStopping) return;
@@ -207,7 +228,7 @@ export class Server implements JobEvents {
 				if (++count % REPLAY_TURN === 0) await new Promise(setImmediate);
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
-			this.isReplaying = false;
+			this.isReplayed = true;
 			this.#scheduleTurn();
 		} catch (error) {
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
@@ -217,12 +238,17 @@ export class Server implements JobEvents {
 
 	/** The port of the Gearman protocol, once started. */
 	get port(): number {
-		return this.#addresses[0]?.port ?? 0;
+		return this.addresses[0]?.port ?? 0;
 	}
 
 	/** The addresses of the Gearman protocol, once started. */
 	get addresses(): readonly AddressInfo[] {
-		return this.#addresses;
+		return this.addressesOf("gear");
+	}
+
+	/** The addresses where a protocol is spoken, once started; none when it is not. */
+	addressesOf(protocol: string): readonly AddressInfo[] {
+		return this.#addresses.get(protocol) ?? [];
 	}
 
 	get journal(): Journal {
@@ -252,6 +278,7 @@ export class Server implements JobEvents {
 		for (const protocol of this.#protocols) await protocol.close();
 		await this.#journal?.drain();
 		this.#endTurn();
+		for (const protocol of this.#protocols) await protocol.end();
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
@@ -267,15 +294,24 @@ export class Server implements JobEvents {
 		await this.stop();
 	}
 
-	/** A protocol has accepted a connection. */
-	addPeer(socket: Socket): void {
+	/** Counts a connection that was accepted. False: it was one too many, and is closed. */
+	admit(socket: Socket): boolean {
 		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
-		if (this.peers.size >= maxConnections) {
-			this.metrics.refused++;
+		if (this.connections >= maxConnections) {
 			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
 			socket.destroy();
-			return;
+			return false;
 		}
+		this.connections++;
+		socket.once("close", () => {
+			this.connections--;
+		});
+		return true;
+	}
+
+	/** The Gearman protocol has accepted a connection. */
+	addPeer(socket: Socket): void {
+		if (!this.admit(socket)) return;
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
 		this.metrics.accepted++;
