@@ -22,3 +22,9 @@ export function idOf(name: string): string {
 		(byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
 	);
 }
+
+/** The name that idOf() has made a part of an address; undefined when it is not encoded as it should be. */
+export function nameOfId(id: string): string | undefined {
+	if (/%(?![0-9a-f]{2})/i.test(id)) return undefined;
+	return id.replace(/%(..)/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)));
+}

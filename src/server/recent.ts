@@ -31,8 +31,9 @@ export interface Rates {
 /** One point of the charts: jobs a second, and milliseconds. */
 export interface Sample {
 	readonly atMs: number;
-	readonly done: number;
-	readonly failed: number;
+	/** null: there is nothing to compare with yet. */
+	readonly done: number | null;
+	readonly failed: number | null;
 	readonly wait50: number | null;
 	readonly wait95: number | null;
 	readonly run95: number | null;
@@ -137,18 +138,18 @@ export class Recent {
 			this.#older ??= this.#newer;
 		}
 		const total = tallyOf(this.#metrics, nowMs);
-		const last = this.#totals.at(-1) ?? total;
+		const last = this.#totals.at(-1);
 		const first = this.#totals[0] ?? total;
 		this.#totals.push(total);
 		if (this.#totals.length > SMOOTHED) this.#totals.shift();
-		const seconds = Math.max(0.001, (nowMs - last.atMs) / 1000);
+		const seconds = Math.max(0.001, (nowMs - (last?.atMs ?? nowMs)) / 1000);
 		const { completed, failed } = total.since(last);
 		const { wait, run } = total.since(first);
 		const waitMs = quantilesOf(wait);
 		return {
 			atMs: nowMs,
-			done: completed / seconds,
-			failed: failed / seconds,
+			done: last === undefined ? null : completed / seconds,
+			failed: last === undefined ? null : failed / seconds,
 			wait50: waitMs?.p50 ?? null,
 			wait95: waitMs?.p95 ?? null,
 			run95: quantilesOf(run)?.p95 ?? null,

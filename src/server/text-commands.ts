@@ -1,9 +1,9 @@
 // The admin protocol: a text line in, the text of the reply out, with gearmand's exact words and line ends (which differ
 // by command). Replies are latin1 strings of bytes, as names are.
 
-import { Type } from "../protocol/commands.ts";
+import { cancel, drop } from "./changes.ts";
 import type { FunctionQueue } from "./function-queue.ts";
-import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
+import { LOW, NORMAL, type Priority } from "./job.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
 
@@ -117,7 +117,7 @@ function cancelJob(server: Server, [handle]: readonly string[]): string {
 	if (handle === undefined) return unknownCommand("cancel");
 	const job = server.jobs.find(handle);
 	if (job === undefined || job.isCancelled) return "ERR UNKNOWN_JOB\r\n";
-	for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, handle);
+	cancel(server, job);
 	return OK;
 }
 
@@ -127,23 +127,11 @@ function createFunction(server: Server, [name]: readonly string[]): string {
 	return OK;
 }
 
-/** Jobs still queued for the function are cancelled: nobody could ever get them otherwise. */
 function dropFunction(server: Server, [name]: readonly string[]): string {
 	if (name === undefined) return incomplete("drop");
 	const queue = server.jobs.functions.get(name) ?? findIgnoringCase(server, name);
 	if (queue === undefined) return "ERR function not found\r\n";
-	if (queue.workers > 0 || queue.running > 0) {
-		return "ERR there are still connected workers or executing clients\r\n";
-	}
-	if (queue.total > 0) {
-		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
-		for (const job of [...server.jobs.jobs()]) {
-			if (job.queue !== queue || job.state === JobState.RUNNING) continue;
-			for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
-		}
-	}
-	server.jobs.dropFunction(queue);
-	return OK;
+	return drop(server, queue) ? OK : "ERR there are still connected workers or executing clients\r\n";
 }
 
 function findIgnoringCase(server: Server, name: string): FunctionQueue | undefined {

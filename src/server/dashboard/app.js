@@ -39,6 +39,8 @@ byId("charts").append(throughput.node, times.node);
 /** What the views are given. */
 const server = {
 	overview: undefined,
+	/** Whether this viewer may cancel jobs and drop functions. */
+	mayChange: false,
 	/** Runs it; what goes wrong is shown, and gone when something works again. */
 	async try(run) {
 		try {
@@ -69,8 +71,8 @@ function notice(text) {
 function connect() {
 	source?.close();
 	source = new EventSource("../api/events");
-	source.addEventListener("history", ({ data }) => {
-		samples = JSON.parse(data);
+	source.addEventListener("hello", ({ data }) => {
+		({ mayChange: server.mayChange, samples } = JSON.parse(data));
 	});
 	source.addEventListener("snapshot", ({ data }) => {
 		arrived();
@@ -99,7 +101,6 @@ function lost() {
 
 function link(state, text) {
 	byId("link").dataset.state = state;
-	document.body.classList.toggle("stale", state === "lost");
 	setText(byId("link").lastElementChild, text);
 }
 

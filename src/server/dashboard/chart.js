@@ -3,7 +3,6 @@
 
 import { element, setText } from "./dom.js";
 
-const WIDTH = 600;
 const HEIGHT = 150;
 const LEFT = 58;
 const BOTTOM = 20;
@@ -31,6 +30,8 @@ export class Chart {
 	#labelledAtMs = 0;
 	#samples = [];
 	#pointedMs;
+	/** In CSS pixels, so that its text is as large as all other. */
+	#width = 600;
 
 	/** lines: [{ name, label }]: `name` is the sample's field and the class of its line; `least`: the axis reaches at least this. */
 	constructor({ title, lines, format, least }) {
@@ -43,8 +44,9 @@ export class Chart {
 			now: element("b"),
 		}));
 		this.#plot.append(...this.#lines.map(({ path }) => path));
-		this.#svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
+		this.#svg = drawn("svg", { height: HEIGHT, role: "img", "aria-label": title });
 		this.#svg.append(this.#axis, this.#cross, this.#plot);
+		new ResizeObserver(([{ contentRect }]) => this.#resize(contentRect.width)).observe(this.#svg);
 		this.#svg.addEventListener("pointermove", (event) => this.#point(event));
 		this.#svg.addEventListener("pointerleave", () => this.#point());
 		const legend = this.#lines.map(({ name, label, now }) =>
@@ -76,6 +78,13 @@ export class Chart {
 		);
 	}
 
+	#resize(width) {
+		// No more often than needed: drawing must not change the size.
+		if (width === 0 || Math.abs(width - this.#width) < 1) return;
+		this.#width = width;
+		this.#draw();
+	}
+
 	/** samples: [{ atMs, … }], the oldest first. */
 	show(samples) {
 		this.#samples = samples;
@@ -86,7 +95,7 @@ export class Chart {
 	#draw() {
 		const samples = this.#samples;
 		const lastMs = samples.at(-1)?.atMs ?? 0;
-		const x = (ms) => WIDTH - ((lastMs - ms) / SPAN_MS) * (WIDTH - LEFT);
+		const x = (ms) => this.#width - ((lastMs - ms) / SPAN_MS) * (this.#width - LEFT);
 		const seen = samples.filter(({ atMs }) => lastMs - atMs <= SPAN_MS);
 		let most = this.#least;
 		for (const sample of seen) for (const { name } of this.#lines) most = Math.max(most, sample[name] ?? 0);
@@ -94,13 +103,13 @@ export class Chart {
 		const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
 		this.#axis.replaceChildren(
 			...[0, top / 2, top].flatMap((value) => [
-				drawn("line", { x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value) }),
-				written(this.#format(value), LEFT - 6, y(value) + 4, "end"),
+				drawn("line", { x1: LEFT, x2: this.#width, y1: y(value), y2: y(value) }),
+				written(short(this.#format(value)), LEFT - 6, y(value) + 4, "end"),
 			]),
 			...[5, 4, 3, 2, 1].map((minutes) =>
 				written(`−${minutes} min`, x(lastMs - minutes * 60_000), HEIGHT - 4, minutes === 5 ? "start" : "middle"),
 			),
-			written("now", WIDTH, HEIGHT - 4, "end"),
+			written("now", this.#width, HEIGHT - 4, "end"),
 		);
 		for (const { name, path } of this.#lines) {
 			let d = "";
@@ -143,8 +152,8 @@ export class Chart {
 		this.#pointedMs = undefined;
 		if (event !== undefined) {
 			const { left, width } = this.#svg.getBoundingClientRect();
-			const at = ((event.clientX - left) / width) * WIDTH;
-			if (at >= LEFT) this.#pointedMs = ((WIDTH - at) / (WIDTH - LEFT)) * SPAN_MS;
+			const at = ((event.clientX - left) / width) * this.#width;
+			if (at >= LEFT) this.#pointedMs = ((this.#width - at) / (this.#width - LEFT)) * SPAN_MS;
 		}
 		this.#draw();
 	}
@@ -173,10 +182,15 @@ export class Chart {
 	}
 }
 
-/** The next of 1, 2, 4, 5, 10 …: its half is a round number as well. */
+/** The next of 1, 2, 3, 4, 5, 6, 8, 10 …: its half is a round number as well. */
 function roundUp(value) {
 	const power = 10 ** Math.floor(Math.log10(value));
-	return [1, 2, 4, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+	return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+}
+
+/** "2.50 s" as "2.5 s". */
+function short(text) {
+	return text.replace(/\.0+(?!\d)|(\.\d*[1-9])0+(?!\d)/, "$1");
 }
 
 function clock(ms) {

@@ -3,14 +3,18 @@
 import { element } from "./dom.js";
 
 /**
- * Asks; `run` does it when the answer is yes, given the form's data. What goes wrong is said in the dialog, which stays.
+ * Asks; `run` does it when the answer is yes, given the form's data. No `action`: it only says why it cannot be done. What goes wrong is said in the dialog, which stays.
  * Resolves with true when it was done.
  */
 export function ask({ title, text, fields = [], action, isDangerous, run }) {
 	return new Promise((resolve) => {
 		let isDone = false;
 		const problem = element("p", { class: "problem", role: "alert" });
-		const yes = element("button", { type: "submit", class: isDangerous ? "danger" : "primary" }, action);
+		const yes = element(
+			"button",
+			{ type: "submit", class: isDangerous ? "danger" : "primary", hidden: action === null },
+			action,
+		);
 		const no = element("button", { type: "button", onclick: () => dialog.close() }, "Back");
 		const form = element(
 			"form",

@@ -90,7 +90,7 @@ export class FunctionView {
 		const [row, page, workers] = await Promise.all([
 			get(`api/functions/${this.#id}`, signal),
 			get(`api/functions/${this.#id}/jobs?${query}`, signal),
-			get(`api/workers?${new URLSearchParams({ limit: 20 })}&function=${this.#id}`, signal),
+			get(`api/functions/${this.#id}/workers?limit=20`, signal),
 		]);
 		this.#showFunction(row);
 		this.#showJobs(page);
@@ -140,7 +140,7 @@ export class FunctionView {
 			);
 		}
 		this.#hint.hidden = !row.isStuck;
-		if (isFirst && this.#server.overview.mayChange) {
+		if (isFirst && this.#server.mayChange) {
 			this.#buttons.append(
 				element("button", { type: "button", onclick: () => this.#limit() }, "Max queue…"),
 				element("button", { type: "button", onclick: () => this.#drop() }, "Drop…"),
@@ -191,23 +191,20 @@ export class FunctionView {
 	}
 
 	#actions(cell, job) {
-		cell.replaceChildren(
-			job.isCancelled || !this.#server.overview.mayChange ? "" : cancelButton(job, () => this.update()),
-		);
+		cell.replaceChildren(job.isCancelled || !this.#server.mayChange ? "" : cancelButton(job, () => this.update()));
 	}
 
 	async #drop() {
 		const { name, total, workers, running } = this.#row;
-		const text =
-			workers > 0 || running > 0
-				? `It has ${plural(workers, "worker")} and ${plural(running, "running job")}: the server drops a function only when it has neither.`
+		const isBusy = workers > 0 || running > 0;
+		const isDone = await ask({
+			title: isBusy ? `${printable(name)} cannot be dropped now` : `Drop ${printable(name)}?`,
+			text: isBusy
+				? `It has ${plural(workers, "worker")} and ${plural(running, "running job")}. Stop its workers first.`
 				: total > 0
 					? `Its ${plural(total, "waiting job")} will be cancelled. This cannot be undone.`
-					: "It has no jobs and no workers.";
-		const isDone = await ask({
-			title: `Drop ${printable(name)}?`,
-			text,
-			action: "Drop function",
+					: "It has no jobs and no workers.",
+			action: isBusy ? null : "Drop function",
 			isDangerous: true,
 			run: () => change("DELETE", `api/functions/${this.#id}`),
 		});

@@ -90,8 +90,6 @@ export class WorkerView {
 	}
 
 	#actions(cell, job) {
-		cell.replaceChildren(
-			job.isCancelled || !this.#server.overview.mayChange ? "" : cancelButton(job, () => this.update()),
-		);
+		cell.replaceChildren(job.isCancelled || !this.#server.mayChange ? "" : cancelButton(job, () => this.update()));
 	}
 }

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server } from "../server.ts";
 import { answerText, refuse } from "./http-answer.ts";
-import { whyNotChange, whyNotRead, whyNotSubmit } from "./http-guard.ts";
+import { whyNotChange, whyNotRead, whyNotSubmit, whyNotWatch } from "./http-guard.ts";
 
 /** One request and its answer. */
 export interface Exchange {
@@ -25,8 +25,9 @@ export interface Route {
 	/**
 	 * Who may ask. "everybody": it tells nothing of jobs. "read": no web page of somebody else. "change": changes what
 	 * is not the client's own, so besides that only who may administer the server (mayChange). "submit": hands in a job.
+	 * "watch": the dashboard, see --dashboard.
 	 */
-	readonly access: "everybody" | "read" | "change" | "submit";
+	readonly access: "everybody" | "read" | "change" | "submit" | "watch";
 	/** Answers. What it throws, or rejects with, is our bug: 500, and a line in the log. */
 	run(exchange: Exchange): void | Promise<void>;
 }
@@ -44,6 +45,54 @@ const routes: readonly Route[] = [
 		path: "/readyz",
 		access: "everybody",
 		run: async (exchange) => (await import("./http-health.ts")).readyz(exchange),
+	},
+	{
+		method: "GET",
+		path: "/",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard/",
+		access: "watch",
+		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard/*",
+		access: "watch",
+		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
+	},
+	{
+		method: "GET",
+		path: "/api/events",
+		access: "watch",
+		run: async (exchange) => (await import("./http-events.ts")).watch(exchange),
+	},
+	{
+		method: "GET",
+		path: "/api/*",
+		access: "watch",
+		run: async (exchange) => (await import("./http-api.ts")).read(exchange),
+	},
+	{
+		method: "DELETE",
+		path: "/api/functions/*",
+		access: "change",
+		run: async (exchange) => (await import("./http-api.ts")).dropFunction(exchange),
+	},
+	{
+		method: "PUT",
+		path: "/api/functions/*",
+		access: "change",
+		run: async (exchange) => (await import("./http-api.ts")).setMaxQueue(exchange),
 	},
 ];
 
@@ -83,6 +132,8 @@ function whyNot({ access }: Route, server: Server, request: IncomingMessage): st
 			return whyNotRead(server, request);
 		case "submit":
 			return whyNotSubmit(server, request);
+		case "watch":
+			return whyNotWatch(server, request);
 		case "change":
 			return whyNotChange(server, request);
 	}
