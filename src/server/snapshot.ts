@@ -18,8 +18,6 @@ const ALL_NAMED = 1000;
 /** Abilities looked through for one page of workers; the cursor goes on from there. */
 const MAX_LOOKED = 100_000;
 
-export type Overview = ReturnType<typeof overview>;
-
 /** Totals of the server. */
 export function overview(server: Server) {
 	const { jobs, metrics, options, peers } = server;
@@ -56,8 +54,6 @@ export function overview(server: Server) {
 		store: { type: options.store === undefined ? options.queueType : "own", isFailing: server.journal.isFailing },
 	};
 }
-
-export type FunctionView = ReturnType<typeof functionView>;
 
 /** One function. */
 export function functionView(queue: FunctionQueue, recent: Recent, nowMs: number) {
@@ -158,7 +154,7 @@ function compare(a: number | string, b: number | string): number {
 	return a < b ? -1 : a > b ? 1 : 0;
 }
 
-export type WorkerView = ReturnType<typeof workerView>;
+type WorkerView = ReturnType<typeof workerView>;
 
 /** One worker; what is too much to name is counted. */
 export function workerView(peer: Peer, worker: Worker, nowMs: number, named = ALL_NAMED) {

@@ -1,7 +1,7 @@
 // The dashboard: one live stream of events from the server, one view at a time below the overview.
 
 import { Chart } from "./chart.js";
-import { announce, byId, element, setText } from "./dom.js";
+import { announce, byId, setText } from "./dom.js";
 import { facts } from "./facts.js";
 import { age, bytes, count, latency, rate } from "./format.js";
 import { FunctionView } from "./function-view.js";

@@ -20,9 +20,9 @@ import { nameOfId, textOf } from "../names.ts";
 import type { Server } from "../server.ts";
 import { functionsPage, functionView, overview, sortNames, workersPage, workerView } from "../snapshot.ts";
 import { answerText } from "./http-answer.ts";
-import { PAGE, recentOf } from "./http-events.ts";
 import { whyNotChange } from "./http-guard.ts";
 import type { Exchange } from "./http-routes.ts";
+import { PAGE, recentOf } from "./http-watch.ts";
 
 const MAX_LIMIT = 1000;
 const MAX_BODY = 4096;

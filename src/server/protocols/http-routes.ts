@@ -74,7 +74,7 @@ const routes: readonly Route[] = [
 		method: "GET",
 		path: "/api/events",
 		access: "watch",
-		run: async (exchange) => (await import("./http-events.ts")).watch(exchange),
+		run: async (exchange) => (await import("./http-watch.ts")).watch(exchange),
 	},
 	{
 		method: "GET",
