@@ -27,6 +27,25 @@ export interface Receiver {
 	onceDrained(resume: () => void): void;
 }
 
+/** Who has more than this on its way out is not read from, and watched. */
+export const HIGH_WATER = 1 << 20;
+/** A worker is not read from while a client it sends to has more than this on its way out. */
+export const CONGESTED = 1 << 24;
+
+/** Somebody who may not take what is sent. */
+export interface Blockable {
+	/** Address and port, for the log. */
+	readonly name: string;
+	/** Bytes on their way out. */
+	readonly pendingBytes: number;
+	/** When bytes last moved out, while above HIGH_WATER. */
+	readonly movedAtMs: number;
+	/** A worker waits until more is taken. */
+	readonly holdsUpWorker: boolean;
+	/** Ends the connection at once. */
+	destroy(): void;
+}
+
 /** A connection that waits for jobs. */
 export class Client {
 	readonly receiver: Receiver;

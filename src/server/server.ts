@@ -8,10 +8,12 @@ import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
-import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
+import type { FunctionQueue } from "./function-queue.ts";
+import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
+import { textOf } from "./names.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
@@ -114,8 +116,8 @@ export class Server implements JobEvents {
 	readonly createdMs = Date.now();
 	/** Connections of all protocols. */
 	connections = 0;
-	/** Peers that do not take their replies. */
-	readonly blocked = new Set<Peer>();
+	/** Those who do not take what is sent to them. */
+	readonly blocked = new Set<Blockable>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
 	/** Closes all that is open; who leaves now loses no job. */
@@ -171,7 +173,7 @@ export class Server implements JobEvents {
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
 		this.#journal = new Journal(store, lastReserved, this.metrics.store, {
-			pending: () => this.#scheduleTurn(),
+			pending: () => this.scheduleTurn(),
 			failing: (error) => {
 				const reason = error instanceof Error ? error.message : error;
 				this.log.error(`The store fails, background jobs are refused until it works again: ${reason}`);
@@ -232,7 +234,7 @@ export class Server implements JobEvents {
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
 			this.isReplayed = true;
-			this.#scheduleTurn();
+			this.scheduleTurn();
 		} catch (error) {
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
 			throw error;
@@ -331,7 +333,7 @@ export class Server implements JobEvents {
 	flushLater(peer: Peer): void {
 		peer.isDirty = true;
 		this.#dirty.push(peer);
-		this.#scheduleTurn();
+		this.scheduleTurn();
 	}
 
 	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
@@ -348,6 +350,27 @@ export class Server implements JobEvents {
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
 	}
 
+	/** Cancels a job and tells its clients. False when that has happened already. */
+	cancel(job: Job): boolean {
+		if (job.isCancelled) return false;
+		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		return true;
+	}
+
+	/**
+	 * Drops a function, unless it has workers or running jobs: then false. Jobs still queued for it are cancelled: nobody
+	 * could ever get them otherwise.
+	 */
+	dropFunction(queue: FunctionQueue): boolean {
+		if (queue.workers > 0 || queue.running > 0) return false;
+		if (queue.total > 0) {
+			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`);
+			for (const job of [...this.jobs.jobs()]) if (job.queue === queue) this.cancel(job);
+		}
+		this.jobs.dropFunction(queue);
+		return true;
+	}
+
 	lost(job: Job): void {
 		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
@@ -358,7 +381,8 @@ export class Server implements JobEvents {
 		if (this.isDraining && this.jobs.size === 0) void this.stop();
 	}
 
-	#scheduleTurn(): void {
+	/** Something has changed that the end of a turn sees to: commits, replies, the timer. */
+	scheduleTurn(): void {
 		if (this.#isTurnScheduled) return;
 		this.#isTurnScheduled = true;
 		// After all sockets that were readable in this turn of the event loop.

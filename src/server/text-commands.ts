@@ -1,7 +1,6 @@
 // The admin protocol: a text line in, the text of the reply out, with gearmand's exact words and line ends (which differ
 // by command). Replies are latin1 strings of bytes, as names are.
 
-import { cancel, drop } from "./changes.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { LOW, NORMAL, type Priority } from "./job.ts";
 import type { Peer } from "./peer.ts";
@@ -116,9 +115,7 @@ function showJobs(server: Server): Buffer {
 function cancelJob(server: Server, [handle]: readonly string[]): string {
 	if (handle === undefined) return unknownCommand("cancel");
 	const job = server.jobs.find(handle);
-	if (job === undefined || job.isCancelled) return "ERR UNKNOWN_JOB\r\n";
-	cancel(server, job);
-	return OK;
+	return job !== undefined && server.cancel(job) ? OK : "ERR UNKNOWN_JOB\r\n";
 }
 
 function createFunction(server: Server, [name]: readonly string[]): string {
@@ -131,7 +128,7 @@ function dropFunction(server: Server, [name]: readonly string[]): string {
 	if (name === undefined) return incomplete("drop");
 	const queue = server.jobs.functions.get(name) ?? findIgnoringCase(server, name);
 	if (queue === undefined) return "ERR function not found\r\n";
-	return drop(server, queue) ? OK : "ERR there are still connected workers or executing clients\r\n";
+	return server.dropFunction(queue) ? OK : "ERR there are still connected workers or executing clients\r\n";
 }
 
 function findIgnoringCase(server: Server, name: string): FunctionQueue | undefined {

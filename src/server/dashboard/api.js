@@ -16,12 +16,6 @@ export async function change(method, path, body) {
 
 async function answer(response) {
 	const text = await response.text();
-	if (response.ok) return text === "" ? undefined : JSON.parse(text);
-	let sentence = text.trim();
-	try {
-		sentence = JSON.parse(text).error ?? sentence;
-	} catch {
-		// Plain text is a sentence already.
-	}
-	throw new Error(sentence || `The server answered ${response.status}`);
+	if (!response.ok) throw new Error(text.trim() || `The server answered ${response.status}`);
+	return response.headers.get("content-type") === "application/json" ? JSON.parse(text) : undefined;
 }

@@ -11,15 +11,15 @@
 //   DELETE  /api/functions/NAME
 //   PUT     /api/functions/NAME/maxqueue      a number, or { "high": 10, "normal": 100, "low": 0 }; 0: no limit
 
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { drop } from "../changes.ts";
+import type { ServerResponse } from "node:http";
 import type { FunctionQueue } from "../function-queue.ts";
 import { HIGH, LOW, NORMAL } from "../job.ts";
 import { jobPage } from "../job-page.ts";
 import { nameOfId, textOf } from "../names.ts";
 import type { Server } from "../server.ts";
 import { functionsPage, functionView, overview, sortNames, workersPage, workerView } from "../snapshot.ts";
-import { answerText } from "./http-answer.ts";
+import { answerJson, answerText } from "./http-answer.ts";
+import { readBody } from "./http-body.ts";
 import { whyNotChange } from "./http-guard.ts";
 import type { Exchange } from "./http-routes.ts";
 import { PAGE, recentOf } from "./http-watch.ts";
@@ -39,29 +39,26 @@ class Refusal extends Error {
 }
 
 /** Runs it; a Refusal is an answer like any other. */
-async function answering(response: ServerResponse, run: () => unknown): Promise<void> {
+function answering(response: ServerResponse, run: () => unknown): void {
 	try {
-		const value = await run();
+		const value = run();
 		response.setHeader("Cache-Control", "no-store");
 		if (value === undefined) {
 			response.writeHead(204);
 			response.end();
 			return;
 		}
-		const body = `${JSON.stringify(value)}\n`;
-		response.writeHead(200, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
-		response.end(body);
+		answerJson(response, 200, value);
 	} catch (error) {
 		if (!(error instanceof Refusal)) throw error;
-		if (error.status === 413) response.setHeader("Connection", "close");
 		answerText(response, error.status, error.message);
 	}
 }
 
 /** GET /api/… */
-export function read(exchange: Exchange): Promise<void> {
+export function read(exchange: Exchange): void {
 	const { server, request, response, path, query } = exchange;
-	return answering(response, () => {
+	answering(response, () => {
 		const [what, id, part, ...more] = path.split("/").slice(2);
 		if (more.length > 0) throw nothing();
 		if (what === "overview" && id === undefined) {
@@ -117,25 +114,26 @@ function worker(server: Server, id: string) {
 }
 
 /** DELETE /api/functions/NAME */
-export function dropFunction({ server, response, path }: Exchange): Promise<void> {
-	return answering(response, () => {
+export function dropFunction({ server, response, path }: Exchange): void {
+	answering(response, () => {
 		const [id = "", ...more] = path.split("/").slice(3);
 		if (more.length > 0) throw nothing();
 		const queue = functionOf(server, id);
-		if (!drop(server, queue)) throw new Refusal(409, "The function has workers or running jobs");
+		if (!server.dropFunction(queue)) throw new Refusal(409, "The function has workers or running jobs");
 		return undefined;
 	});
 }
 
 /** PUT /api/functions/NAME/maxqueue */
-export function setMaxQueue({ server, request, response, path }: Exchange): Promise<void> {
-	return answering(response, async () => {
+export async function setMaxQueue(exchange: Exchange): Promise<void> {
+	const { server, response, path } = exchange;
+	const body = await readBody(exchange, MAX_BODY);
+	if (body === undefined) return;
+	answering(response, () => {
 		const [id = "", part, ...more] = path.split("/").slice(3);
 		if (part !== "maxqueue" || more.length > 0) throw nothing();
-		const given = await json(request);
-		// Asked for after the body has come: it may have been dropped meanwhile.
 		const { maxQueue, name } = functionOf(server, id);
-		const [high, normal, low] = limits(given, maxQueue);
+		const [high, normal, low] = limits(parse(body), maxQueue);
 		maxQueue[HIGH] = high;
 		maxQueue[NORMAL] = normal;
 		maxQueue[LOW] = low;
@@ -156,17 +154,9 @@ function limits(given: unknown, now: readonly number[]): [number, number, number
 	throw new Refusal(400, 'maxqueue is a whole number, or an object of "high", "normal" and "low"; 0: no limit');
 }
 
-async function json(request: IncomingMessage): Promise<unknown> {
-	const chunks: Buffer[] = [];
-	let length = 0;
-	// What is too long is answered, so the connection must outlive the loop.
-	for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-		length += chunk.length;
-		if (length > MAX_BODY) throw new Refusal(413, `The body is over ${MAX_BODY} bytes`);
-		chunks.push(chunk);
-	}
+function parse(body: Buffer): unknown {
 	try {
-		return JSON.parse(Buffer.concat(chunks).toString());
+		return JSON.parse(body.toString());
 	} catch {
 		throw new Refusal(400, "The body is not JSON");
 	}

@@ -4,6 +4,7 @@
 
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { Listeners } from "../listeners.ts";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
@@ -31,6 +32,7 @@ export class HttpProtocol implements Protocol {
 		this.#listeners = new Listeners(server);
 		const bound = await this.#listeners.open(httpListen.length > 0 ? httpListen : listen, httpPort, (socket) => {
 			if (!server.admit(socket)) return;
+			server.log.info(`HTTP: accepted connection from ${socket.remoteAddress}:${socket.remotePort}`);
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			http.emit("connection", socket);
@@ -46,7 +48,7 @@ export class HttpProtocol implements Protocol {
 	async end(): Promise<void> {
 		this.#listeners?.close();
 		this.#http?.close();
-		this.#http?.closeIdleConnections();
+		for (const socket of this.#sockets) stopAnswering(socket);
 		const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
 		const timer = setTimeout(() => {
 			for (const socket of this.#sockets) socket.destroy();
@@ -58,19 +60,17 @@ export class HttpProtocol implements Protocol {
 
 /** Node's server, to which sockets are handed by `emit("connection", socket)`: plain ones, or what TLS has let in. */
 function createHttpServer(server: Server): HttpServer {
-	const unanswered = new WeakMap<Socket, number>();
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
 		const { socket } = request;
-		const count = (unanswered.get(socket) ?? 0) + 1;
-		unanswered.set(socket, count);
-		if (count > MAX_PIPELINED) {
+		const answers = unanswered(socket);
+		answers.add(response);
+		if (answers.size > MAX_PIPELINED) {
 			server.log.warning(`${socket.remoteAddress} HTTP: over ${MAX_PIPELINED} requests unanswered, closing`);
 			socket.destroy();
 			return;
 		}
-		response.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
+		response.once("close", () => answers.delete(response));
 		response.setHeader("Server", `Gearman/${server.options.version}`);
-		if (server.isStopping) response.setHeader("Connection", "close");
 		void route(server, request, response);
 	};
 	const http = createServer({
@@ -82,7 +82,7 @@ function createHttpServer(server: Server): HttpServer {
 	});
 	http.timeout = IDLE_MS;
 	http.on("timeout", (socket) => {
-		if (!unanswered.get(socket)) socket.destroy();
+		if (unanswered(socket).size === 0) socket.destroy();
 	});
 	http.on("request", onRequest);
 	// What can be refused is, before its body is sent; who reads the body says 100 Continue first.
@@ -90,7 +90,68 @@ function createHttpServer(server: Server): HttpServer {
 	http.on("checkExpectation", (_request, response) => {
 		answerText(response, 417, "The only thing to expect is 100-continue");
 	});
+	http.on("clientError", answerGarbage);
 	// Node watches over headersTimeout only once it listens, which this server leaves to others.
 	http.emit("listening");
 	return http;
 }
+
+/** Nothing more will come of its requests. */
+function stopAnswering(socket: Socket): void {
+	const answers = unanswered(socket);
+	if (answers.size === 0) socket.destroySoon();
+	for (const response of answers) {
+		if (response.writableEnded) continue;
+		// What is on its way gets a moment longer.
+		if (response.headersSent) {
+			if (response.writableLength === 0) socket.destroySoon();
+		} else {
+			response.setHeader("Connection", "close");
+			answerText(response, 503, "The server is stopping");
+		}
+	}
+}
+
+/** Requests whose answers are not out yet. */
+const answersBySocket = new WeakMap<Duplex, Set<ServerResponse>>();
+
+function unanswered(socket: Duplex): Set<ServerResponse> {
+	let answers = answersBySocket.get(socket);
+	if (answers !== undefined) return answers;
+	answers = new Set();
+	answersBySocket.set(socket, answers);
+	const open = answers;
+	// Node tells only the first of pipelined requests that the connection is gone.
+	socket.once("close", () => {
+		for (const response of open) response.emit("close");
+	});
+	return answers;
+}
+
+/** Connections that are closed when their answers are out: what came behind those requests was no HTTP. */
+const ending = new WeakSet<Duplex>();
+
+/** What is no HTTP ends the connection; whole requests in front of it are answered. */
+function answerGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+	if (ending.has(socket)) return;
+	const answers = unanswered(socket);
+	const isWhole = [...answers].every((response) => response.req.complete);
+	if (!socket.writable || (!isWhole && answers.size > 1)) {
+		socket.destroy();
+		return;
+	}
+	if (isWhole && answers.size > 0) {
+		ending.add(socket);
+		for (const response of answers) response.once("close", () => answers.size === 0 && socket.end());
+		return;
+	}
+	const [status, sentence] = garbage[error.code ?? ""] ?? ["400 Bad Request", "This is no HTTP"];
+	const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\n`;
+	socket.end(`${head}Content-Length: ${sentence.length + 1}\r\n\r\n${sentence}\n`);
+}
+
+const garbage: Readonly<Record<string, readonly [string, string]>> = {
+	HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are too large"],
+	HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The chunk extensions are too large"],
+	ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request did not come in time"],
+};

@@ -1,0 +1,56 @@
+// A request's body, whole, in few copies and never more of it than a limit: --max-packet-size for jobs.
+
+import { answerText } from "./http-answer.ts";
+import type { Exchange } from "./http-routes.ts";
+
+/** Chunks may be a byte each: they are gathered in pieces of this size, so that each byte costs about a byte. */
+const PIECE = 65_536;
+
+/** The body; undefined when it was too large, which has been answered, or when the client left. */
+export function readBody(
+	{ server, request, response }: Exchange,
+	limit: number = server.options.maxPacketBytes,
+): Promise<Buffer | undefined> {
+	const tooLarge = () => answerText(response, 413, `The body is over the limit of ${limit} bytes`);
+	if (Number(request.headers["content-length"] ?? 0) > limit) {
+		tooLarge();
+		return Promise.resolve(undefined);
+	}
+	if (request.headers.expect !== undefined) {
+		response.writeContinue();
+		// From here on it sends, whatever comes.
+		delete request.headers.expect;
+	}
+	return new Promise((resolve) => {
+		const pieces: Buffer[] = [];
+		let last: Buffer | undefined;
+		let used = 0;
+		let size = 0;
+		const onData = (chunk: Buffer) => {
+			size += chunk.length;
+			if (size > limit) {
+				request.off("data", onData);
+				pieces.length = 0;
+				last = undefined;
+				tooLarge();
+				resolve(undefined);
+				return;
+			}
+			for (let at = 0; at < chunk.length; ) {
+				if (last === undefined || used === last.length) {
+					last = Buffer.allocUnsafeSlow(PIECE);
+					pieces.push(last);
+					used = 0;
+				}
+				const copied = chunk.copy(last, used, at);
+				used += copied;
+				at += copied;
+			}
+		};
+		request.on("data", onData);
+		request.once("end", () => resolve(Buffer.concat(pieces, size)));
+		request.once("close", () => resolve(undefined));
+		// Nothing has moved for as long as an idle connection is kept.
+		request.once("timeout", () => request.socket.destroy());
+	});
+}
