@@ -1,7 +1,7 @@
 // The HTTP port through curl, and C's gearmand through the same curl where it is installed: what succeeds is answered alike.
 
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream, writeFileSync } from "node:fs";
+import { createReadStream, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "../helpers/free-port.js";
 import { temporaryFolder } from "../helpers/program.js";
@@ -131,4 +131,23 @@ testWith(curl, C.gearmand)("curl: what succeeds is answered as by C's gearmand",
 	t.is(our.headers["x-gearman-command"], "JOB_CREATED");
 	const [none, nothing] = await both("/", "-d", "");
 	t.deepEqual([none.status, nothing.status], [404, 404]);
+});
+
+testWith(curl)("curl: the README's lines do what they say", async (t) => {
+	const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+	const [, block] = /```sh\ngearmand -r http &\n([\s\S]*?)```/.exec(readme);
+	const lines = block.split("\n").filter((line) => line.startsWith("curl "));
+	t.true(lines.length > 5);
+	const http = await freePort();
+	const args = ["-r", "http", `--http-port=${http}`, "--job-handle-prefix=H:host"];
+	const { port } = await startGearmand(t, ours.gearmand, args);
+	const readyz = `http://127.0.0.1:${http}/readyz`;
+	await until(async () => (await run(t, curl, ["-s", readyz])).stdout === "ok\n");
+	const [, worker] = /\ngearman (.*) &\n/.exec(`\n${block}`);
+	start(t, ours.gearman, ["-h", "127.0.0.1", "-p", String(port), ...worker.split(" ")]);
+	for (const line of lines) {
+		const [command, says] = line.split(/ {2,}# /);
+		const { stdout, stderr } = await run(t, "sh", ["-c", command.replace(":8080", `:${http}`)]);
+		t.true(stdout.startsWith(says.replace(/ ?…$/, "")), `${command}: ${stdout}${stderr}`);
+	}
 });

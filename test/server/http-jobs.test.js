@@ -530,12 +530,39 @@ test("a client that does not read at all is dropped, and the worker goes on", as
 	t.pass();
 });
 
-test("a connection with endless requests and no answers is closed", async (t) => {
-	const { server, http } = await httpServer(t);
+test("a connection with endless requests and no answers is not read on, until there are answers", async (t) => {
+	const { server, port, http } = await httpServer(t);
 	const wire = await talk(t, http);
-	wire.write(post("/f", "", { "X-Gearman-Unique": "" }).repeat(1001));
-	t.is(await wire.rest(), "");
-	await until(() => server.jobs.size === 0);
+	const COUNT = 20_000;
+	const bodies = Array.from({ length: COUNT }, (_, i) => `job ${i}`);
+	wire.write(bodies.map((body) => post("/f", body)).join(""));
+	await until(() => server.jobs.size >= 1000);
+	const probe = await talk(t, http);
+	for (let i = 0; i < 5; i++) await probe.get("/livez");
+	t.true(server.jobs.size < 4000, `${server.jobs.size}`);
+	const worker = await workerFor(t, port, "f");
+	for (const body of bodies) {
+		const [, handle] = await grab(worker);
+		worker.send("WORK_COMPLETE", handle, body);
+		if (body.endsWith("00")) await worker.settle();
+	}
+	for (const body of bodies) t.is((await wire.answer()).body, body);
+});
+
+test("a job that ends a drain is answered to the end", async (t) => {
+	const { server, worker, wire } = await setUp(t);
+	wire.write(post("/f"));
+	const [, handle] = await grab(worker);
+	worker.send("WORK_DATA", handle, "one");
+	await wire.head();
+	server.requestStop("graceful");
+	const result = "x".repeat(5 << 20);
+	worker.send("WORK_COMPLETE", handle, result);
+	let length = 0;
+	for (let chunk = await wire.chunk(); chunk !== ""; chunk = await wire.chunk()) length += chunk.length;
+	t.is(length, 3 + result.length);
+	t.is(await wire.rest(), "X-Gearman-Command: WORK_COMPLETE\r\n\r\n");
+	await server.stopped;
 });
 
 test("a server that stops answers 503 to whoever waits, and ends what has begun", async (t) => {

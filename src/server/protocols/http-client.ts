@@ -26,6 +26,14 @@ export interface Report {
 	timedOut(): void;
 }
 
+/** Responses that end as soon as all that was written has left. */
+const ending = new WeakSet<ServerResponse>();
+
+/** All that the response is to say has been said, if not sent. */
+export function isEnding(response: ServerResponse): boolean {
+	return response.writableEnded || ending.has(response);
+}
+
 /** Bytes given to the response at a time. */
 const WRITE_LIMIT = 1 << 16;
 
@@ -113,9 +121,17 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 		this.#queue.push(bytes);
 		this.pendingBytes += bytes.length;
 		if (!this.#isWriting) this.#writeNext();
-		if (this.pendingBytes > HIGH_WATER && !this.#server.blocked.has(this)) {
+		this.#watch();
+	}
+
+	/** Sees to it that a client is dropped that does not read. One whose turn on its connection has not come may wait. */
+	#watch(): void {
+		const { blocked } = this.#server;
+		const isOwed = this.pendingBytes > HIGH_WATER && (this.#response.socket !== null || this.isCongested);
+		if (!isOwed) blocked.delete(this);
+		else if (!blocked.has(this)) {
 			this.movedAtMs = this.#server.nowMs();
-			this.#server.blocked.add(this);
+			blocked.add(this);
 			this.#server.scheduleTurn();
 		}
 	}
@@ -123,6 +139,7 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 	/** Calls `finish`, which ends the response, when all that was written before has left. */
 	end(finish: () => void): void {
 		this.#finish = finish;
+		ending.add(this.#response);
 		if (!this.#isWriting) this.#writeNext();
 	}
 
@@ -163,9 +180,10 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 			this.#isWriting = false;
 			this.pendingBytes -= piece.length;
 			this.movedAtMs = this.#server.nowMs();
-			if (this.pendingBytes <= HIGH_WATER) this.#server.blocked.delete(this);
 			if (!this.isCongested) this.#release();
-			if (!this.#isClosed) this.#writeNext();
+			if (this.#isClosed) return;
+			this.#watch();
+			this.#writeNext();
 		});
 	}
 

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { Listeners } from "../listeners.ts";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
+import { isEnding } from "./http-client.ts";
 import { route } from "./http-routes.ts";
 import type { Protocol } from "./index.ts";
 
@@ -15,7 +16,7 @@ import type { Protocol } from "./index.ts";
 const HEAD_MS = 20_000;
 /** A connection on which nothing moves, and no answer is awaited, is closed. Longer than proxies keep theirs idle. */
 const IDLE_MS = 75_000;
-/** Requests on one connection whose answers are not out yet. */
+/** With more requests unanswered than this a connection is not read from, until they are half as many. */
 const MAX_PIPELINED = 1000;
 /** At the end, a response that does not move is waited for this long. */
 const LINGER_MS = 1000;
@@ -64,12 +65,14 @@ function createHttpServer(server: Server): HttpServer {
 		const { socket } = request;
 		const answers = unanswered(socket);
 		answers.add(response);
-		if (answers.size > MAX_PIPELINED) {
-			server.log.warning(`${socket.remoteAddress} HTTP: over ${MAX_PIPELINED} requests unanswered, closing`);
-			socket.destroy();
-			return;
+		response.once("close", () => {
+			answers.delete(response);
+			if (answers.size === MAX_PIPELINED / 2) socket.resume();
+		});
+		// Not before its body is here, nor while Node goes on with what it has read.
+		if (answers.size >= MAX_PIPELINED) {
+			request.once("end", () => setImmediate(() => answers.size >= MAX_PIPELINED && socket.pause()));
 		}
-		response.once("close", () => answers.delete(response));
 		response.setHeader("Server", `Gearman/${server.options.version}`);
 		void route(server, request, response);
 	};
@@ -96,16 +99,15 @@ function createHttpServer(server: Server): HttpServer {
 	return http;
 }
 
-/** Nothing more will come of its requests. */
+/** Nothing more will come of its jobs: answers that are on their way go out, and then it ends. */
 function stopAnswering(socket: Socket): void {
 	const answers = unanswered(socket);
 	if (answers.size === 0) socket.destroySoon();
 	for (const response of answers) {
-		if (response.writableEnded) continue;
-		// What is on its way gets a moment longer.
-		if (response.headersSent) {
-			if (response.writableLength === 0) socket.destroySoon();
-		} else {
+		response.once("close", () => answers.size === 0 && socket.destroySoon());
+		if (isEnding(response)) continue;
+		if (response.headersSent) socket.destroySoon();
+		else {
 			response.setHeader("Connection", "close");
 			answerText(response, 503, "The server is stopping");
 		}
