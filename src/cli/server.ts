@@ -85,6 +85,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		workerWakeup: options["worker-wakeup"],
 		exceptions: options.exceptions,
 		maxPacketBytes: sizeInBytes("max-packet-size", options["max-packet-size"]),
+		metricsFunctions: options["metrics-functions"],
 		allowShutdown: options["allow-shutdown"],
 		queueType: options["queue-type"],
 	};

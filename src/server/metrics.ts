@@ -4,6 +4,11 @@
 // How many functions are counted one by one is bounded. The others share one set of cells, and so does what a dropped
 // function counted once another needs its place: sums over all functions never go down while the process lives.
 
+import { isUtf8 } from "node:buffer";
+
+/** The name of all functions that have no place of their own. */
+const OTHERS = "(other)";
+
 /** What is counted by function and priority. From COMPLETED to REFUSED: how a job can end, each job once. */
 export const Count = {
 	SUBMITTED: 0,
@@ -114,7 +119,9 @@ export class Metrics {
 	/** By function name, in the order they came. */
 	readonly functions = new Map<string, FunctionMetrics>();
 	/** What has no place in `functions`. */
-	readonly others = new FunctionMetrics("");
+	readonly others = new FunctionMetrics(OTHERS);
+	/** There has been such a function. */
+	hasOthers = false;
 	readonly store = new StoreMetrics();
 	/** Requests by packet type. */
 	readonly packets = new Float64Array(PACKET_TYPES);
@@ -139,7 +146,11 @@ export class Metrics {
 		const known = this.functions.get(name);
 		this.#dropped.delete(name);
 		if (known !== undefined) return known;
-		if (this.functions.size >= this.#limit && !this.#makeRoom()) return this.others;
+		const canBeNamed = name !== OTHERS && isUtf8(Buffer.from(name, "latin1"));
+		if (!canBeNamed || (this.functions.size >= this.#limit && !this.#makeRoom())) {
+			this.hasOthers = true;
+			return this.others;
+		}
 		const cells = new FunctionMetrics(name);
 		this.functions.set(name, cells);
 		return cells;
@@ -158,6 +169,7 @@ export class Metrics {
 		for (const name of this.#dropped) {
 			const cells = this.functions.get(name);
 			if (cells !== undefined) this.others.add(cells);
+			this.hasOthers = true;
 			this.functions.delete(name);
 			this.#dropped.delete(name);
 			return true;

@@ -2,7 +2,7 @@
 // last few. Kept going by whoever watches (sample() once a second); when nobody does, it costs nothing.
 
 import type { FunctionQueue } from "./function-queue.ts";
-import { BOUNDS_MS, Count, type FunctionMetrics, type Histogram, type Metrics } from "./metrics.ts";
+import { BOUNDS_MS, Count, type FunctionMetrics, Histogram, type Metrics } from "./metrics.ts";
 
 /** A function's counters are remembered this often; the two last memories are kept. */
 const WINDOW_MS = 10_000;
@@ -44,8 +44,8 @@ export class Tally {
 	readonly atMs: number;
 	completed = 0;
 	failed = 0;
-	readonly wait = new Float64Array(BOUNDS_MS.length + 1);
-	readonly run = new Float64Array(BOUNDS_MS.length + 1);
+	readonly wait = new Histogram();
+	readonly run = new Histogram();
 
 	constructor(atMs: number) {
 		this.atMs = atMs;
@@ -56,8 +56,8 @@ export class Tally {
 			this.completed += cells.counted(Count.COMPLETED, priority);
 			for (const ending of FAILURES) this.failed += cells.counted(ending, priority);
 		}
-		addCounts(this.wait, cells.wait);
-		addCounts(this.run, cells.run);
+		this.wait.add(cells.wait);
+		this.run.add(cells.run);
 		return this;
 	}
 
@@ -65,18 +65,17 @@ export class Tally {
 		const result = new Tally(this.atMs);
 		result.completed = this.completed - (before?.completed ?? 0);
 		result.failed = this.failed - (before?.failed ?? 0);
-		for (let i = 0; i < result.wait.length; i++) {
-			result.wait[i] = this.wait[i] - (before?.wait[i] ?? 0);
-			result.run[i] = this.run[i] - (before?.run[i] ?? 0);
-		}
+		subtract(result.wait, this.wait, before?.wait);
+		subtract(result.run, this.run, before?.run);
 		return result;
 	}
 }
 
 const FAILURES = [Count.FAILED, Count.EXCEPTIONS, Count.GIVEN_UP];
 
-function addCounts(sum: Float64Array, { counts }: Histogram): void {
-	for (let i = 0; i < sum.length; i++) sum[i] += counts[i];
+function subtract(result: Histogram, now: Histogram, before: Histogram | undefined): void {
+	for (let i = 0; i < result.counts.length; i++) result.counts[i] = now.counts[i] - (before?.counts[i] ?? 0);
+	result.sumMs = now.sumMs - (before?.sumMs ?? 0);
 }
 
 /** All functions together. */
@@ -86,27 +85,36 @@ export function tallyOf(metrics: Metrics, nowMs: number): Tally {
 	return tally;
 }
 
-export function quantilesOf(counts: Float64Array): Quantiles | null {
-	const total = counts.reduce((sum, count) => sum + count, 0);
+export function quantilesOf(times: Histogram): Quantiles | null {
+	const total = times.counts.reduce((sum, count) => sum + count, 0);
 	if (total <= 0) return null;
-	return {
-		p50: quantile(counts, total * 0.5),
-		p95: quantile(counts, total * 0.95),
-		p99: quantile(counts, total * 0.99),
-	};
+	const [p50, p95, p99] = [0.5, 0.95, 0.99].map((part) => quantile(times, total * part));
+	return { p50, p95, p99 };
 }
 
-/** Within a bucket times are taken as spread evenly; the last has no end, and counts as its start. */
-function quantile(counts: Float64Array, rank: number): number {
+/**
+ * Within a bucket times are taken as spread evenly. The last one that has any is wide, and its times may be few: it ends
+ * where their sum says that it does.
+ */
+function quantile({ counts, sumMs }: Histogram, rank: number): number {
+	const last = counts.findLastIndex((count) => count > 0);
 	let below = 0;
-	for (let i = 0; i < BOUNDS_MS.length; i++) {
+	let belowMs = 0;
+	for (let i = 0; i < last; i++) {
 		if (below + counts[i] >= rank && counts[i] > 0) {
-			const start = i === 0 ? 0 : BOUNDS_MS[i - 1];
-			return start + ((BOUNDS_MS[i] - start) * (rank - below)) / counts[i];
+			return startOf(i) + ((BOUNDS_MS[i] - startOf(i)) * (rank - below)) / counts[i];
 		}
 		below += counts[i];
+		belowMs += (counts[i] * (startOf(i) + BOUNDS_MS[i])) / 2;
 	}
-	return BOUNDS_MS[BOUNDS_MS.length - 1];
+	const start = startOf(last);
+	const meanMs = Math.max(start, (sumMs - belowMs) / counts[last]);
+	const end = Math.min(BOUNDS_MS[last] ?? Number.POSITIVE_INFINITY, 2 * meanMs - start);
+	return start + ((end - start) * (rank - below)) / counts[last];
+}
+
+function startOf(bucket: number): number {
+	return bucket === 0 ? 0 : BOUNDS_MS[bucket - 1];
 }
 
 interface Memory {

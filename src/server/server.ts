@@ -303,11 +303,13 @@ export class Server implements JobEvents {
 	admit(socket: Socket): boolean {
 		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
 		if (this.connections >= maxConnections) {
+			this.metrics.refused++;
 			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
 			socket.destroy();
 			return false;
 		}
 		this.connections++;
+		this.metrics.accepted++;
 		socket.once("close", () => {
 			this.connections--;
 		});
@@ -319,7 +321,6 @@ export class Server implements JobEvents {
 		if (!this.admit(socket)) return;
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
-		this.metrics.accepted++;
 		this.log.info(`Accepted connection from ${peer.name}`);
 	}
 

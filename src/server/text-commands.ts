@@ -1,6 +1,7 @@
 // The admin protocol: a text line in, the text of the reply out, with gearmand's exact words and line ends (which differ
 // by command). Replies are latin1 strings of bytes, as names are.
 
+import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { LOW, NORMAL, type Priority } from "./job.ts";
 import type { Peer } from "./peer.ts";
@@ -28,6 +29,7 @@ const commands: readonly TextCommand[] = [
 	{ name: "create function", run: createFunction },
 	{ name: "drop function", run: dropFunction },
 	{ name: "maxqueue", run: maxQueue },
+	{ name: "metrics", run: metrics },
 	{ name: "getpid", run: () => `OK ${process.pid}\n` },
 	{ name: "verbose", run: (server) => `OK ${server.log.level}\n` },
 	{ name: "version", run: (server) => `OK ${server.options.version}\n` },
@@ -103,6 +105,11 @@ function* workersLine(peer: Peer): Generator<string> {
 		const name = ` ${printable(queue.name)}`;
 		for (let i = 0; i < Math.min(registrations, MAX_REPEATS); i++) yield name;
 	}
+}
+
+/** Text for Prometheus, and the dot: no line of the text is one. */
+function metrics(server: Server): Buffer {
+	return Buffer.concat([expose(server, "prometheus"), Buffer.from(".\n")]);
 }
 
 function showJobs(server: Server): Buffer {

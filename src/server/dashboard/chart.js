@@ -106,7 +106,7 @@ export class Chart {
 				drawn("line", { x1: LEFT, x2: this.#width, y1: y(value), y2: y(value) }),
 				written(short(this.#format(value)), LEFT - 6, y(value) + 4, "end"),
 			]),
-			...[5, 4, 3, 2, 1].map((minutes) =>
+			...(this.#width < 420 ? [4, 2] : [5, 4, 3, 2, 1]).map((minutes) =>
 				written(`−${minutes} min`, x(lastMs - minutes * 60_000), HEIGHT - 4, minutes === 5 ? "start" : "middle"),
 			),
 			written("now", this.#width, HEIGHT - 4, "end"),

@@ -49,6 +49,12 @@ const routes: readonly Route[] = [
 	},
 	{
 		method: "GET",
+		path: "/metrics",
+		access: "read",
+		run: async (exchange) => (await import("./http-metrics.ts")).metrics(exchange),
+	},
+	{
+		method: "GET",
 		path: "/",
 		access: "everybody",
 		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
