@@ -100,8 +100,7 @@ function hasLargeArgument(packet: Packet): boolean {
 }
 
 function submit(server: Server, peer: Peer, packet: Packet, priority: Priority, isBackground: boolean): void {
-	const workload = packet.keepData();
-	submitJob(server, peer, packet.text(0), packet.text(1), workload, priority, isBackground, 0, undefined);
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, priority, isBackground, 0, undefined);
 }
 
 function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
@@ -110,15 +109,13 @@ function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
 	const epoch = BigInt(digits);
 	if (epoch > MAX_INT64 || epoch < -MAX_INT64) return peer.error("ARGUMENT_TOO_LARGE", "Epoch value too large");
 	const dueMs = Math.max(0, Number(epoch) * 1000);
-	const workload = packet.keepData();
-	submitJob(server, peer, packet.text(0), packet.text(1), workload, NORMAL, BACKGROUND, dueMs, undefined);
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, BACKGROUND, dueMs, undefined);
 }
 
 function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: boolean): void {
 	// The aggregator argument has no meaning in gearmand either; its length limit and sentence for the reducer are kept.
 	if (packet.lengthOf(2) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
-	const workload = packet.keepData();
-	submitJob(server, peer, packet.text(0), packet.text(1), workload, NORMAL, isBackground, 0, packet.text(2));
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, isBackground, 0, packet.text(2));
 }
 
 function grab(server: Server, peer: Peer, type: number): void {

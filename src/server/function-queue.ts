@@ -4,6 +4,7 @@
 // Sleepers: each function lists the workers it may wake. A worker found awake while looking for one to wake leaves that
 // list and is listed again when it next sleeps: so PRE_SLEEP costs nothing for abilities nobody asked for meanwhile.
 
+import type { Chain } from "./backlog.ts";
 import type { Job, Priority, Receiver } from "./job.ts";
 import type { FunctionMetrics } from "./metrics.ts";
 
@@ -155,6 +156,8 @@ class JobList {
 	}
 }
 
+let lastId = 0;
+
 /** One function. */
 export class FunctionQueue {
 	readonly name: string;
@@ -166,7 +169,7 @@ export class FunctionQueue {
 	readonly runningJobs = new JobList();
 	/** Jobs that wait for their time, in the order they came. */
 	readonly delayedJobs = new JobList();
-	/** Jobs that can be grabbed now. */
+	/** Jobs that can be grabbed now. Kept by jobs.ts. */
 	queued = 0;
 	/** Registrations of workers that can do it. */
 	workers = 0;
@@ -178,6 +181,10 @@ export class FunctionQueue {
 	wakesPending = 0;
 	/** Workers woken when the next wake comes too late; doubles each time until one grabs. Kept by jobs.ts. */
 	lateWakes = 1;
+	/** Tells it from others of its name. */
+	readonly id = ++lastId;
+	/** What follows the queued Jobs, by priority. Kept by backlog.ts. */
+	readonly chains: [Chain | undefined, Chain | undefined, Chain | undefined] = [undefined, undefined, undefined];
 	/** Jobs by what they coalesce by. Kept by jobs.ts. */
 	readonly uniques = new Map<string, Job>();
 	readonly #lists = [new JobList(), new JobList(), new JobList()];
@@ -199,6 +206,11 @@ export class FunctionQueue {
 
 	/** Queued jobs of one priority. */
 	queuedAt(priority: Priority): number {
+		return this.#lists[priority].length + (this.chains[priority]?.length ?? 0);
+	}
+
+	/** Those of them that are Jobs in its list, in front of the backlog. */
+	listedAt(priority: Priority): number {
 		return this.#lists[priority].length;
 	}
 
@@ -222,7 +234,6 @@ export class FunctionQueue {
 	push(job: Job): boolean {
 		const list = this.#lists[job.priority];
 		list.push(job);
-		this.queued++;
 		return list.length === 1;
 	}
 
@@ -230,7 +241,6 @@ export class FunctionQueue {
 	unlink(job: Job): boolean {
 		const list = this.#lists[job.priority];
 		list.unlink(job);
-		this.queued--;
 		return list.length === 0;
 	}
 

@@ -10,8 +10,8 @@ import type { JobTable } from "./jobs.ts";
 import { idOf, nameOf, textOf } from "./names.ts";
 import { Peer } from "./peer.ts";
 
-/** Some milliseconds' worth. */
-const MAX_EXAMINED = 20_000;
+/** A dozen milliseconds' worth. */
+const MAX_EXAMINED = 10_000;
 
 const states = ["held", "delayed", "queued", "running", "gone"] as const;
 const priorities = ["high", "normal", "low"] as const;
@@ -63,54 +63,56 @@ export interface JobPage {
 
 export function jobPage(table: JobTable, queue: FunctionQueue, asked: JobsAsked, nowMs: number): JobPage {
 	const filter = nameOf(asked.filter);
-	const after = asked.cursor === "" ? undefined : find(table, queue, asked.cursor);
-	const isRestarted = asked.cursor !== "" && after === undefined;
+	const behind = asked.cursor === "" ? undefined : find(table, queue, asked.cursor);
 	const jobs: JobView[] = [];
 	// The whole handle or unique: found at once, wherever it is.
-	const exact = filter === "" ? undefined : (queue.uniques.get(filter) ?? find(table, queue, filter));
-	if (exact !== undefined && after === undefined) jobs.push(jobView(exact, nowMs));
+	const exact =
+		filter === "" ? undefined : (table.findCoalescing(queue.name, filter) ?? find(table, queue, filter))?.handle;
+	const first = exact === undefined || behind !== undefined ? undefined : table.find(exact);
+	if (first !== undefined) jobs.push(jobView(first, nowMs));
 	let examined = 0;
-	let job = after === undefined ? firstFrom(queue, 0) : following(queue, after);
-	let last: Job | undefined;
-	while (job !== undefined && jobs.length < asked.limit && examined < MAX_EXAMINED) {
-		examined++;
-		if (job !== exact && (filter === "" || job.unique.includes(filter) || job.handle.includes(filter))) {
-			jobs.push(jobView(job, nowMs));
+	let found = 0;
+	let last = "";
+	let cursor: string | null = null;
+	for (const job of inOrder(table, queue, behind)) {
+		if (found === asked.limit || examined === MAX_EXAMINED) {
+			cursor = last;
+			break;
 		}
-		last = job;
-		job = following(queue, job);
+		examined++;
+		last = job.handle;
+		if (job.handle === exact) continue;
+		if (filter !== "" && !job.unique.includes(filter) && !job.handle.includes(filter)) continue;
+		found++;
+		jobs.push(jobView(job, nowMs));
 	}
-	return { jobs, cursor: job === undefined || last === undefined ? null : last.handle, examined, isRestarted };
+	return { jobs, cursor, examined, isRestarted: asked.cursor !== "" && behind === undefined };
 }
 
-/** The function's job of that handle, when it is in one of the lists. */
+/** The function's job of that handle, when it has a place in the order. */
 function find(table: JobTable, queue: FunctionQueue, handle: string): Job | undefined {
 	const job = table.find(handle);
 	return job?.queue === queue && job.state !== JobState.HELD ? job : undefined;
 }
 
-/** The function's lists, in the order they are shown. */
-const LISTS = 5;
-
-function listOf(job: Job): number {
-	return job.state === JobState.RUNNING ? 0 : job.state === JobState.DELAYED ? 4 : 1 + job.priority;
-}
-
-function following(queue: FunctionQueue, job: Job): Job | undefined {
-	return job.next ?? firstFrom(queue, listOf(job) + 1);
-}
-
-function firstFrom(queue: FunctionQueue, list: number): Job | undefined {
-	const firsts = [
-		() => queue.runningJobs.first,
-		() => queue.firstAt(HIGH),
-		() => queue.firstAt(NORMAL),
-		() => queue.firstAt(LOW),
-		() => queue.delayedJobs.first,
-	];
-	for (let i = list; i < LISTS; i++) {
-		const job = firsts[i]();
-		if (job !== undefined) return job;
+/** All jobs, or those behind one of them. */
+function* inOrder(table: JobTable, queue: FunctionQueue, behind: Job | undefined): Generator<Job> {
+	let isReached = behind === undefined;
+	/** A list's own: all of it, what is behind, or nothing when all of it is in front. */
+	const part = (isHere: boolean): "all" | "rest" | "none" => {
+		if (isReached) return "all";
+		isReached = isHere;
+		return isHere ? "rest" : "none";
+	};
+	yield* linked(queue.runningJobs.first, behind, part(behind?.state === JobState.RUNNING));
+	for (const priority of [HIGH, NORMAL, LOW] as const) {
+		const which = part(behind?.state === JobState.QUEUED && behind.priority === priority);
+		if (which !== "none") yield* table.queuedJobs(queue, priority, which === "rest" ? behind : undefined);
 	}
-	return undefined;
+	yield* linked(queue.delayedJobs.first, behind, part(behind?.state === JobState.DELAYED));
+}
+
+function* linked(first: Job | undefined, behind: Job | undefined, which: "all" | "rest" | "none"): Generator<Job> {
+	if (which === "none") return;
+	for (let job = which === "rest" ? behind?.next : first; job !== undefined; job = job.next) yield job;
 }

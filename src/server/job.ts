@@ -59,6 +59,14 @@ export class Client {
 	}
 }
 
+/** A workload, bytes[dataStart … end), that may have to be copied to be kept. A packet is one. */
+export interface Incoming {
+	readonly bytes: Buffer;
+	readonly dataStart: number;
+	readonly end: number;
+	keepData(): Buffer;
+}
+
 /** What a submit asks for. */
 export interface NewJob {
 	readonly queue: FunctionQueue;
@@ -100,6 +108,8 @@ export class Job {
 	/** DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970. */
 	timeMs = 0;
 	heapIndex = -1;
+	/** QUEUED behind the Jobs of its function: where; 0: not. Kept by backlog.ts. */
+	place = 0;
 	/** QUEUED, RUNNING: since when; the low 32 bits of ms since 1970, a number that needs no box on the heap. */
 	since = 0;
 	/** Assignments lost so far. */

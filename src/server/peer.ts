@@ -14,6 +14,7 @@
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
+import { readInto } from "../net/internals.ts";
 import { Type } from "../protocol/commands.ts";
 import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
@@ -69,16 +70,16 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	#isClosing = false;
 	#lingerTimer: NodeJS.Timeout | undefined;
 
-	constructor(server: Server, socket: Socket, id: number) {
+	constructor(server: Server, accepted: Socket, id: number) {
 		this.id = id;
 		this.server = server;
+		const socket = readInto(accepted, (bytes) => this.receive(bytes));
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
 		this.wantsExceptions = server.options.exceptions;
 		this.#parser = new Parser(this, server.options.maxPacketBytes);
 		this.#outgoing = new Outgoing(socket, (bytes) => this.#onWritten(bytes));
-		socket.on("data", (bytes: Buffer) => this.receive(bytes));
 		socket.on("end", () => this.#end());
 		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`));
 		socket.on("close", () => this.#leave());
@@ -162,6 +163,10 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		this.#hold(job);
 	}
 
+	queued(handle: string): void {
+		this.send(Type.JOB_CREATED, handle);
+	}
+
 	committed(job: Job): void {
 		releaseCommitted(this.server, job);
 		this.#answerHeld(job, Type.JOB_CREATED, job.handle);
@@ -197,8 +202,9 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	flush(): void {
 		this.isDirty = false;
 		if (this.isClosed) return;
-		this.#outgoing.flush();
-		if (this.#isEnded) this.#endIfSent();
+		const bytes = this.#outgoing.flush();
+		if (bytes > 0) this.#onWritten(bytes);
+		else if (this.#isEnded) this.#endIfSent();
 	}
 
 	/** Ends the connection at once; what it was to get is lost. */

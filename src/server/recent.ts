@@ -93,8 +93,8 @@ export function quantilesOf(times: Histogram): Quantiles | null {
 }
 
 /**
- * Within a bucket times are taken as spread evenly. The last one that has any is wide, and its times may be few: it ends
- * where their sum says that it does.
+ * Within a bucket times are taken as spread evenly. The last one that has any is wide and its times may be few: they are
+ * taken as spread about the mean that the sum leaves for them, the less the fewer they are.
  */
 function quantile({ counts, sumMs }: Histogram, rank: number): number {
 	const last = counts.findLastIndex((count) => count > 0);
@@ -107,10 +107,12 @@ function quantile({ counts, sumMs }: Histogram, rank: number): number {
 		below += counts[i];
 		belowMs += (counts[i] * (startOf(i) + BOUNDS_MS[i])) / 2;
 	}
+	const count = counts[last];
 	const start = startOf(last);
-	const meanMs = Math.max(start, (sumMs - belowMs) / counts[last]);
-	const end = Math.min(BOUNDS_MS[last] ?? Number.POSITIVE_INFINITY, 2 * meanMs - start);
-	return start + ((end - start) * (rank - below)) / counts[last];
+	const end = BOUNDS_MS[last] ?? Number.POSITIVE_INFINITY;
+	const meanMs = Math.min(end, Math.max(start, (sumMs - belowMs) / count));
+	const spreadMs = (Math.min(meanMs - start, end - meanMs) * (count - 1)) / (count + 1);
+	return meanMs + spreadMs * ((2 * (rank - below)) / count - 1);
 }
 
 function startOf(bucket: number): number {

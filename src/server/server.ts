@@ -366,7 +366,10 @@ export class Server implements JobEvents {
 		if (queue.workers > 0 || queue.running > 0) return false;
 		if (queue.total > 0) {
 			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`);
-			for (const job of [...this.jobs.jobs()]) if (job.queue === queue) this.cancel(job);
+			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
+				const job = other === queue ? this.jobs.find(handle) : undefined;
+				if (job !== undefined) this.cancel(job);
+			}
 		}
 		this.jobs.dropFunction(queue);
 		return true;

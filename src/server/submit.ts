@@ -3,7 +3,7 @@
 
 import type { ServerErrorCode } from "../errors.ts";
 import { Type } from "../protocol/commands.ts";
-import { type Client, type Job, JobState, type Priority, uniqueKeyOf } from "./job.ts";
+import { type Client, type Incoming, type Job, JobState, type Priority, uniqueKeyOf } from "./job.ts";
 import type { Waiter } from "./journal.ts";
 import { Count } from "./metrics.ts";
 import type { Server } from "./server.ts";
@@ -17,17 +17,19 @@ export interface Submitter extends Waiter {
 	asClient(): Client;
 	send(type: number, text: string): void;
 	error(code: ServerErrorCode, text?: string): void;
+	/** The background job is queued, and need not be kept. */
+	queued(handle: string): void;
 	/** The answer comes later: committed() or refused(). */
 	awaitCommit(job: Job): void;
 }
 
-/** Names are latin1, a character a byte; the workload is kept as it is. */
+/** Names are latin1, a character a byte. */
 export function submitJob(
 	server: Server,
 	from: Submitter,
 	functionName: string,
 	unique: string,
-	workload: Buffer,
+	incoming: Incoming,
 	priority: Priority,
 	isBackground: boolean,
 	dueMs: number,
@@ -36,17 +38,22 @@ export function submitJob(
 	if (unique.length > MAX_UNIQUE) return from.error("ARGUMENT_TOO_LARGE", "Unique value too large");
 	if (server.isDraining) return from.error("SHUTDOWN_GRACEFUL");
 	const { jobs, journal } = server;
-	const uniqueKey = uniqueKeyOf(unique, workload);
+	const uniqueKey = unique === "-" ? uniqueKeyOf(unique, incoming.keepData()) : unique;
 	const other = uniqueKey === "" ? undefined : jobs.findCoalescing(functionName, uniqueKey);
 	if (other !== undefined) return join(server, from, other, isBackground);
 
 	const queue = jobs.functionOf(functionName);
 	if (queue.isFull(priority)) return from.error("QUEUE_ERROR", "Job queue is full");
 	const submittedMs = server.nowMs();
+	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
+	if (isBackground && dueMs === 0 && reducer === undefined && journal.keepsNothing) {
+		const handle = jobs.append(queue, unique, uniqueKey, incoming, priority, submittedMs);
+		if (handle !== undefined) return from.queued(handle);
+	}
+	const workload = incoming.keepData();
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
 	journal.used(jobs.lastNumber);
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
 	if (isBackground) {
 		from.awaitCommit(job);
 		journal.add(job, from);

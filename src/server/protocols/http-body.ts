@@ -3,8 +3,9 @@
 import { answerText } from "./http-answer.ts";
 import type { Exchange } from "./http-routes.ts";
 
-/** Chunks may be a byte each: they are gathered in pieces of this size, so that each byte costs about a byte. */
-const PIECE = 65_536;
+/** Chunks may be a byte each: they are gathered in pieces, ever larger ones, so that each byte costs about a byte. */
+const FIRST_PIECE = 4096;
+const LARGEST_PIECE = 4 << 20;
 
 /** The body; undefined when it was too large, which has been answered, or when the client left. */
 export function readBody(
@@ -26,19 +27,23 @@ export function readBody(
 		let last: Buffer | undefined;
 		let used = 0;
 		let size = 0;
+		// The request lives on until its answer is out.
+		const forget = () => {
+			request.off("data", onData);
+			pieces.length = 0;
+			last = undefined;
+		};
 		const onData = (chunk: Buffer) => {
 			size += chunk.length;
 			if (size > limit) {
-				request.off("data", onData);
-				pieces.length = 0;
-				last = undefined;
+				forget();
 				tooLarge();
 				resolve(undefined);
 				return;
 			}
 			for (let at = 0; at < chunk.length; ) {
 				if (last === undefined || used === last.length) {
-					last = Buffer.allocUnsafeSlow(PIECE);
+					last = Buffer.allocUnsafeSlow(Math.min(LARGEST_PIECE, Math.max(FIRST_PIECE, size)));
 					pieces.push(last);
 					used = 0;
 				}
@@ -48,7 +53,10 @@ export function readBody(
 			}
 		};
 		request.on("data", onData);
-		request.once("end", () => resolve(Buffer.concat(pieces, size)));
+		request.once("end", () => {
+			resolve(Buffer.concat(pieces, size));
+			forget();
+		});
 		request.once("close", () => resolve(undefined));
 		// Nothing has moved for as long as an idle connection is kept.
 		request.once("timeout", () => request.socket.destroy());

@@ -105,6 +105,10 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 		// An answer of its own holds up no other.
 	}
 
+	queued(handle: string): void {
+		this.#last()?.kept(handle);
+	}
+
 	committed(job: Job): void {
 		releaseCommitted(this.#server, job);
 		this.#last()?.kept(job.handle);

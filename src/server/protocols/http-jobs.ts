@@ -41,7 +41,8 @@ export async function runFunction(exchange: Exchange): Promise<void> {
 	client.reportTo(report, submission.timeoutMs);
 	if (request.headers["x-gearman-unique"] !== undefined) response.setHeader("X-Gearman-Unique", submission.unique);
 	const { unique, priority, dueMs } = submission;
-	submitJob(server, client, functionName, unique, workload, priority, isBackground, dueMs, undefined);
+	const incoming = { bytes: workload, dataStart: 0, end: workload.length, keepData: () => workload };
+	submitJob(server, client, functionName, unique, incoming, priority, isBackground, dueMs, undefined);
 	server.scheduleTurn();
 }
 
