@@ -15,7 +15,7 @@ export {
 } from "./client/client.ts";
 export type { Task, TaskEvent } from "./client/task.ts";
 export { type ErrorCode, GearmanError } from "./errors.ts";
-export { type Level, Log } from "./log.ts";
+export { type Level, Log, type LogFields, type LogFormat } from "./log.ts";
 export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server, type ServerOptions } from "./server/server.ts";
 export type { Change, Store, StoredJob, StoreOptions } from "./server/stores/index.ts";

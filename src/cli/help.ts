@@ -28,6 +28,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 		["gearman -f wc < FILE", "Run wc with the file as workload"],
 		["gearman -f resize -b a.png b.png", "Queue two jobs and go"],
 		["gearman -nf log < access.log", "A job a line"],
+		["gearman -f wc --split 10000 --reduce 'sort -n' < FILE", "Map and reduce"],
 	],
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],
@@ -39,6 +40,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 	],
 	admin: [
 		["gearadmin --status --workers", "Both lists"],
+		["gearadmin --top", "Functions and workers, live"],
 		["gearadmin -h queue1 --watch 2s --status", "Again every two seconds"],
 	],
 };

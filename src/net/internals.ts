@@ -77,6 +77,8 @@ export function readInto(socket: Socket, receive: (bytes: Buffer) => void): Sock
 	inside(moved)._server = listener;
 	inside(socket)._server = null;
 	inside(socket)._handle = null;
+	// Whoever waits for the end of the one waits for the other's.
+	for (const listener of socket.rawListeners("close")) moved.on("close", listener as () => void);
 	return moved;
 }
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { hostname } from "node:os";
 import { GearmanError } from "../errors.ts";
-import { Log } from "../log.ts";
+import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
 import type { FunctionQueue } from "./function-queue.ts";
@@ -321,13 +321,13 @@ export class Server implements JobEvents {
 		if (!this.admit(socket)) return;
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
-		this.log.info(`Accepted connection from ${peer.name}`);
+		this.log.info(`Accepted connection from ${peer.name}`, { peer: peer.name });
 	}
 
 	/** The peer's connection is closed. */
 	removePeer(peer: Peer): void {
 		this.peers.delete(peer);
-		this.log.info(`Disconnected ${peer.name}`);
+		this.log.info(`Disconnected ${peer.name}`, { peer: peer.name });
 	}
 
 	/** The peer has something to send at the end of this turn. */
@@ -342,13 +342,13 @@ export class Server implements JobEvents {
 	}
 
 	exhausted(job: Job): void {
-		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`);
+		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`, aboutJob(job));
 		for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, job.handle);
 	}
 
 	timedOut(job: Job): void {
 		job.queue.metrics.count(Count.TIMED_OUT, job.priority);
-		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
+		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`, aboutJob(job));
 	}
 
 	/** Cancels a job and tells its clients. False when that has happened already. */
@@ -365,7 +365,9 @@ export class Server implements JobEvents {
 	dropFunction(queue: FunctionQueue): boolean {
 		if (queue.workers > 0 || queue.running > 0) return false;
 		if (queue.total > 0) {
-			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`);
+			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`, {
+				function: queue.name,
+			});
 			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
 				const job = other === queue ? this.jobs.find(handle) : undefined;
 				if (job !== undefined) this.cancel(job);
@@ -419,11 +421,15 @@ export class Server implements JobEvents {
 		for (const peer of this.blocked) {
 			const { stallMs } = this.options;
 			if (nowMs - peer.movedAtMs < (peer.holdsUpWorker ? Math.min(stallMs, WORKER_STALL_MS) : stallMs)) continue;
-			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`);
+			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`, { peer: peer.name });
 			peer.destroy();
 		}
 		this.#arm();
 	}
+}
+
+function aboutJob({ handle, functionName, unique }: Job): LogFields {
+	return { job: handle, function: functionName, unique };
 }
 
 function packageVersion(): string {

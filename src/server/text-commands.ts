@@ -47,7 +47,7 @@ const misuses = new Map<string, (args: readonly string[]) => string>([
 /** Answers one line; command words in any case, blanks in front and extra words do no harm. */
 export function runLine(server: Server, peer: Peer, line: string): string | Buffer {
 	const [first = "", ...rest] = line.split(" ").filter((word) => word !== "");
-	server.log.debug(`${peer.name} ${printable(line)}`);
+	server.log.debug(`${peer.name} ${printable(line)}`, { peer: peer.name });
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
 	for (const command of commands) {
 		const length = command.name.split(" ").length;
