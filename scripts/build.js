@@ -4,10 +4,11 @@
 //
 //   dist/**/*.js, *.d.ts    tsc
 //   dist/cli/*.cjs          main with client, map, worker, admin, top and yargs' parser, each in one file, by esbuild
+//   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -20,10 +21,13 @@ const { status } = spawnSync(process.execPath, [tsc, "-p", at("tsconfig.json")],
 if (status !== 0) process.exit(status ?? 1);
 
 // What is left of sources that are gone, and of the last build's chunks.
+rmSync(at("dist/server/dashboard"), { recursive: true, force: true });
 for (const file of readdirSync(at("dist"), { recursive: true })) {
 	if (/\.(js|d\.ts)$/.test(file) && !existsSync(at(`src/${file.replace(/\.(js|d\.ts)$/, ".ts")}`)))
 		rmSync(at(`dist/${file}`));
 }
+
+cpSync(at("src/server/dashboard"), at("dist/server/dashboard"), { recursive: true });
 
 const { options } = await import("../dist/options.js");
 const { renderHelp } = await import("../dist/cli/help.js");

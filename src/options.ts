@@ -189,6 +189,7 @@ const server = {
 	"http-port": { type: "string", arg: "PORT", default: "8080", describe: "Port of -r http", group: "Network" },
 	"http-listen": { type: "strings", arg: "ADDRESS", describe: "Address or host name of -r http; may be repeated; default: those of --listen", group: "Network" },
 	"http-host": { type: "strings", arg: "NAME", describe: "Name that browsers may call the HTTP port by, beside its address, localhost and the host's name; *: any", group: "Network" },
+	dashboard: { type: "string", arg: "WHO", choices: ["local", "all", "off"], default: "local", describe: "Who is shown the dashboard on the HTTP port: this machine, all, or nobody", group: "Admin" },
 	"libtokyocabinet-file": { type: "string", arg: "FILE", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"libtokyocabinet-optimize": { type: "boolean", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },

@@ -73,6 +73,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		httpListen: options["http-listen"],
 		httpPort: portNumber(options["http-port"]),
 		httpHosts: options["http-host"],
+		dashboard: options.dashboard as "local" | "all" | "off",
 		backlog: options.backlog,
 		maxConnections: connectionLimit(),
 		keepaliveIdleSeconds: options["keepalive-idle"],

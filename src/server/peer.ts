@@ -48,6 +48,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	worker: Worker | undefined;
 	/** OPTION_REQ exceptions, or the server's --exceptions. */
 	wantsExceptions: boolean;
+	readonly connectedMs = Date.now();
 	/** When bytes last moved out, while above HIGH_WATER. */
 	movedAtMs = 0;
 	/** In the server's list of peers to flush. */

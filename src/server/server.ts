@@ -8,10 +8,12 @@ import { GearmanError } from "../errors.ts";
 import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
+import type { FunctionQueue } from "./function-queue.ts";
 import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
+import { textOf } from "./names.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
@@ -29,6 +31,8 @@ export interface ServerOptions {
 	readonly httpPort?: number;
 	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
 	readonly httpHosts?: readonly string[];
+	/** Who is shown the dashboard over HTTP: "local" (this machine), "all" or "off". Default "local". */
+	readonly dashboard?: "local" | "all" | "off";
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
@@ -75,6 +79,7 @@ const DEFAULTS = {
 	httpListen: [],
 	httpPort: 8080,
 	httpHosts: [],
+	dashboard: "local",
 	backlog: 511,
 	keepaliveIdleSeconds: 60,
 	keepaliveIntervalSeconds: -1,
@@ -108,6 +113,7 @@ export class Server implements JobEvents {
 	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
+	readonly createdMs = Date.now();
 	/** Connections of all protocols. */
 	connections = 0;
 	/** Those who do not take what is sent to them. */
@@ -349,6 +355,25 @@ export class Server implements JobEvents {
 	cancel(job: Job): boolean {
 		if (job.isCancelled) return false;
 		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		return true;
+	}
+
+	/**
+	 * Drops a function, unless it has workers or running jobs: then false. Jobs still queued for it are cancelled: nobody
+	 * could ever get them otherwise.
+	 */
+	dropFunction(queue: FunctionQueue): boolean {
+		if (queue.workers > 0 || queue.running > 0) return false;
+		if (queue.total > 0) {
+			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`, {
+				function: queue.name,
+			});
+			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
+				const job = other === queue ? this.jobs.find(handle) : undefined;
+				if (job !== undefined) this.cancel(job);
+			}
+		}
+		this.jobs.dropFunction(queue);
 		return true;
 	}
 

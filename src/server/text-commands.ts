@@ -3,7 +3,7 @@
 
 import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
-import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
+import { LOW, NORMAL, type Priority } from "./job.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
 
@@ -131,23 +131,11 @@ function createFunction(server: Server, [name]: readonly string[]): string {
 	return OK;
 }
 
-/** Jobs still queued for the function are cancelled: nobody could ever get them otherwise. */
 function dropFunction(server: Server, [name]: readonly string[]): string {
 	if (name === undefined) return incomplete("drop");
 	const queue = server.jobs.functions.get(name) ?? findIgnoringCase(server, name);
 	if (queue === undefined) return "ERR function not found\r\n";
-	if (queue.workers > 0 || queue.running > 0) {
-		return "ERR there are still connected workers or executing clients\r\n";
-	}
-	if (queue.total > 0) {
-		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`, { function: name });
-		for (const { handle, queue: other, state } of [...server.jobs.jobs()]) {
-			const job = other === queue && state !== JobState.RUNNING ? server.jobs.find(handle) : undefined;
-			if (job !== undefined) server.cancel(job);
-		}
-	}
-	server.jobs.dropFunction(queue);
-	return OK;
+	return server.dropFunction(queue) ? OK : "ERR there are still connected workers or executing clients\r\n";
 }
 
 function findIgnoringCase(server: Server, name: string): FunctionQueue | undefined {

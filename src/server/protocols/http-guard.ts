@@ -35,6 +35,19 @@ export function whyNotChange(server: Server, request: IncomingMessage): string |
 	return whyNotRead(server, request);
 }
 
+/** For the dashboard and what it asks: by default it tells of jobs and workers on the server's own machine only. */
+export function whyNotWatch(server: Server, request: IncomingMessage): string | undefined {
+	const { dashboard } = server.options;
+	if (dashboard === "off") return "The dashboard is turned off (--dashboard off)";
+	if (dashboard === "all" || mayChange(server, request)) return whyNotRead(server, request);
+	const { localPort } = request.socket;
+	return (
+		"The dashboard is shown on the machine the server runs on only. From elsewhere: " +
+		`ssh -L ${localPort}:127.0.0.1:${localPort} HOST, then http://127.0.0.1:${localPort}/; ` +
+		"or start the server with --dashboard all"
+	);
+}
+
 /** True for who may administer the server: who is on its machine, and does not speak for others as a proxy does. */
 function mayChange(_server: Server, { socket, headers }: IncomingMessage): boolean {
 	if (headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined) return false;
