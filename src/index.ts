@@ -1,7 +1,7 @@
 // The public API: re-exports only. Nothing runs at import.
 
 export { Admin, type AdminOptions, type AskOptions } from "./admin/admin.ts";
-export type { FunctionStatus, JobRow, PriorityStatus, WorkerRow } from "./admin/replies.ts";
+export type { FunctionStatus, JobRow, PriorityStatus, QueueInfo, WorkerRow } from "./admin/replies.ts";
 export {
 	type BackgroundOptions,
 	type CallOptions,
@@ -17,7 +17,7 @@ export { type ErrorCode, GearmanError } from "./errors.ts";
 export { type Level, Log } from "./log.ts";
 export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server, type ServerOptions } from "./server/server.ts";
-export type { Change, Store, StoredJob, StoreOptions } from "./server/stores/index.ts";
+export type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./server/stores/index.ts";
 export type { Job } from "./worker/job.ts";
 export {
 	type AbilityOptions,

@@ -186,6 +186,7 @@ const admin = {
 	workers: { type: "boolean", describe: "Connections and the functions they can do", isAct: true, group: "Ask" },
 	"show-jobs": { type: "boolean", describe: "Jobs: handle, retries, ignored, background", isAct: true, group: "Ask" },
 	"show-unique-jobs": { type: "boolean", describe: "Unique keys of all jobs", isAct: true, group: "Ask" },
+	"queue-info": { type: "boolean", describe: "Where background jobs are kept, how many, the last commit", isAct: true, group: "Ask" },
 	getpid: { type: "boolean", describe: "Process id of the server", isAct: true, group: "Ask" },
 	"server-version": { type: "boolean", describe: "Version of the server", isAct: true, group: "Ask" },
 	"server-verbose": { type: "boolean", describe: "Log level of the server", isAct: true, group: "Ask" },

@@ -46,9 +46,9 @@ async function submit(client, workload) {
  * Registers the tests for services[kind]. `create(options, more)` makes a store, not opened, of a queue named by `more`;
  * `queueOptions(name)` are the options that name the queue. `largest`: of a workload, in bytes.
  * `gearmand`: how C's comes to the same server: { option, arguments, options, hasEpoch, prepare }.
- * `forgets`: the server keeps nothing when it is restarted.
+ * `forgets`: the server keeps nothing when it is restarted. `tooLarge`: of a workload it can never take, in bytes.
  */
-export function testRemoteStore(ava, kind, { create, queueOptions, largest, gearmand, forgets = false }) {
+export function testRemoteStore(ava, kind, { create, queueOptions, largest, tooLarge, gearmand, forgets = false }) {
 	const skip = services[kind].program === undefined;
 	const test = skip ? ava.serial.skip : ava.serial;
 	const storeOf = (service, name) => create({ ...service.options, ...queueOptions(name) });
@@ -77,6 +77,33 @@ export function testRemoteStore(ava, kind, { create, queueOptions, largest, gear
 			t.true(job.workload.equals(jobs[i].workload), `${job.workload.length} bytes`);
 			t.deepEqual({ ...job, workload: 0 }, { ...jobs[i], workload: 0 });
 		}
+	});
+
+	test(`${kind}: a job that is too large is refused alone, those beside it are kept`, async (t) => {
+		const service = await shared();
+		const store = storeOf(service, "large");
+		const { server, port } = await startServer(t, { store, maxPacketBytes: 2 ** 31 - 2 ** 20 });
+		if (tooLarge > 64 << 20) {
+			// Not sent through a socket: a length is all that is looked at.
+			t.regex(store.refusal(jobOf(1, { workload: { length: tooLarge } })), /over .*limit/);
+			t.is(store.refusal(jobOf(1, { workload: { length: tooLarge / 2 } })), undefined);
+			return;
+		}
+		const client = await dial(t, port);
+		for (const size of [1, tooLarge, 2]) client.send("SUBMIT_JOB_BG", "f", "", Buffer.alloc(size, "x"));
+		client.send("SUBMIT_JOB_BG", "f", "", "3");
+		t.is((await client.next())[0], "JOB_CREATED");
+		t.deepEqual(await client.next(), ["ERROR", "QUEUE_ERROR", "QUEUE_ERROR"]);
+		t.is((await client.next())[0], "JOB_CREATED");
+		t.is((await client.next())[0], "JOB_CREATED");
+		t.is(server.jobs.size, 3);
+		t.is(server.journal.failedCommits, 0);
+		await server.stop();
+		const left = await replay(await opened(t, storeOf(service, "large")));
+		t.deepEqual(
+			left.map(({ workload }) => `${workload}`),
+			["x", "xx", "3"],
+		);
 	});
 
 	test(`${kind}: while its server is away submits are refused, running jobs end, and nothing acknowledged is lost`, async (t) => {

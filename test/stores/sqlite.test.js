@@ -131,6 +131,12 @@ test("sqlite: every open is synchronous=FULL, or NORMAL when asked", async (t) =
 	}
 });
 
+test("sqlite: what is over its limit of a row is refused before it is tried", async (t) => {
+	const store = await inFolder(temporaryFolder(t));
+	t.regex(store.refusal(jobOf(1, { workload: { length: 1_000_000_000 } })), /over SQLite's limit of 1000000000/);
+	t.is(store.refusal(jobOf(1, { workload: { length: 999_990_000 } })), undefined);
+});
+
 const C_TABLE = `CREATE TABLE gearman_queue (unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB,
 	when_to_run INTEGER, PRIMARY KEY (unique_key, function_name))`;
 

@@ -17,7 +17,7 @@ import {
 	syncFolder,
 	writeFully,
 } from "./frames.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { decodeChanges, type Entry, entryOf, numberOf } from "./records.ts";
 import { isSynced, storePath } from "./state-directory.ts";
 
@@ -96,6 +96,10 @@ export class FileStore implements Store {
 			for (const change of changes) this.#note(entryOf(change));
 		});
 		if (this.#size > this.#compactAt && this.#compacting === undefined) this.#startCompacting();
+	}
+
+	info(): StoreInfo {
+		return { name: "file", place: this.#path, bytes: this.#size };
 	}
 
 	async close(): Promise<void> {
