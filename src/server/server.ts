@@ -268,8 +268,9 @@ export class Server implements JobEvents {
 			this.log.info("Shutdown complete");
 			this.#setStopped();
 		} catch (error) {
-			this.log.fatal(`The store could not be closed: ${error instanceof Error ? error.message : error}`);
-			this.#setStopped(Promise.reject(error));
+			const sentence = `The store could not be closed: ${error instanceof Error ? error.message : error}`;
+			this.log.fatal(sentence);
+			this.#setStopped(Promise.reject(new GearmanError("STORE_FAILED", sentence, { cause: error })));
 		}
 		this.log.flush();
 		return this.stopped;

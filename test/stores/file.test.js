@@ -122,3 +122,24 @@ test("file: one that is mostly jobs long done is written anew, while batches go 
 		stay,
 	);
 });
+
+test("file: a large batch that was cut off is no damage; a whole one far behind a broken one shows that there is some", async (t) => {
+	const folder = temporaryFolder(t);
+	const store = await inFolder(folder);
+	await store.open();
+	const file = join(folder, "4730.journal");
+	const ends = [];
+	for (let i = 1; i <= 3; i++) {
+		await store.write([add(jobOf(i, { workload: Buffer.alloc(5 << 20, "GJ1 ") }))]);
+		ends.push(statSync(file).size);
+	}
+	await store.close();
+	const whole = readFileSync(file);
+	truncateSync(file, ends[2] - 1);
+	t.is((await keptIn(t, folder)).length, 2);
+	whole[ends[0] + 100] ^= 0x55;
+	writeFileSync(file, whole);
+	const refused = await inFolder(folder);
+	await t.throwsAsync(refused.open(), { code: "STORE_FAILED", message: /is damaged or no journal \(at byte \d+\)/ });
+	t.is(statSync(file).size, whole.length);
+});

@@ -196,6 +196,29 @@ test("--store-queue-on-shutdown keeps jobs at a clean end", async (t) => {
 	t.deepEqual(await workloadsOf(t, third.port), []);
 });
 
+test("jobs that cannot be kept at the end are said to be lost: exit 1", async (t) => {
+	const module = join(temporaryFolder(t), "my-store.mjs");
+	writeFileSync(
+		module,
+		`export default () => ({
+			open: async () => 0,
+			replay: async function* () {},
+			write: async (changes) => { if (changes.some(({ kind }) => kind === "add")) throw new Error("disk full"); },
+			close: async () => {},
+		});`,
+	);
+	for (const stop of ["SIGTERM", "SIGUSR1"]) {
+		const { child, port } = await startProgramServer(t, [`--queue-type=${module}`, "--store-queue-on-shutdown"]);
+		const client = await dial(t, port);
+		if (stop === "SIGTERM") t.is(await submit(client, "x"), "JOB_CREATED");
+		child.kill(stop);
+		const { exitCode, stderr } = await child;
+		t.is(exitCode, stop === "SIGTERM" ? 1 : 0, stderr);
+		t.is(/FATAL .*The store could not be closed: disk full/.test(stderr), stop === "SIGTERM", stderr);
+		t.notRegex(stderr, /^\s+at /m);
+	}
+});
+
 test("a store of one's own is a module with a function that makes it", async (t) => {
 	const folder = temporaryFolder(t);
 	const module = join(folder, "my-store.mjs");

@@ -5,7 +5,6 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { Server } from "../../dist/server/server.js";
-import { startProgramServer } from "../helpers/program.js";
 import { C, startGearmand } from "../helpers/programs.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { dial, startServer } from "../helpers/server.js";
@@ -168,35 +167,6 @@ export function testRemoteStore(ava, kind, { create, queueOptions, largest, tooL
 		await next.server.replayed;
 		const workloads = await workloadsOf(t, next.port, acknowledged.size);
 		t.deepEqual(workloads.sort(), [...acknowledged].sort());
-	});
-
-	test(`${kind}: the job server is killed while jobs stream in: all it acknowledged run after a restart`, async (t) => {
-		const service = await startService(kind, t);
-		const options = Object.entries({ ...service.options, ...queueOptions("killed") });
-		const args = [`--queue-type=${kind}`, ...options.map(([name, value]) => `--${name}=${value}`)];
-		const first = await startProgramServer(t, args);
-		const client = await dial(t, first.port);
-		// Some hundred are always on their way.
-		let next = 0;
-		while (next < 300) client.send("SUBMIT_JOB_BG", "f", "", `${next++}`);
-		const acknowledged = [];
-		for (;;) {
-			const item = await client.next();
-			if (item === "closed") break;
-			t.is(item[0], "JOB_CREATED");
-			acknowledged.push(`${acknowledged.length}`);
-			client.send("SUBMIT_JOB_BG", "f", "", `${next++}`);
-			if (acknowledged.length === 2000) first.child.kill("SIGKILL");
-		}
-		await first.child;
-		t.true(acknowledged.length >= 2000 && acknowledged.length < next);
-
-		const second = await startProgramServer(t, args);
-		const ran = new Set(await workloadsOf(t, second.port, acknowledged.length));
-		t.deepEqual(
-			acknowledged.filter((workload) => !ran.has(workload)),
-			[],
-		);
 	});
 
 	test(`${kind}: a second job server on the same queue is refused, with a sentence; on another one it is not`, async (t) => {

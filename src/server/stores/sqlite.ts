@@ -8,7 +8,7 @@ import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.
 import { decodeChanges, encodeChanges, numberOf } from "./records.ts";
 import type { FileOptions } from "./sqlite-jobs.ts";
 import type { Answer, Request } from "./sqlite-thread.ts";
-import { isSynced, storePath } from "./state-directory.ts";
+import { checkWritable, isSynced, storePath } from "./state-directory.ts";
 
 /** SQLite's own limit of a row, and what a job's has beside its workload and names. */
 const MAX_ROW_BYTES = 1_000_000_000;
@@ -123,7 +123,9 @@ export class SqliteStore implements Store {
 
 	#start(): Worker {
 		const { options } = this.#options;
-		this.#path = options["libsqlite3-db"] ?? storePath(this.#options, "sqlite");
+		const given = options["libsqlite3-db"];
+		if (given !== undefined) checkWritable(given);
+		this.#path = given ?? storePath(this.#options, "sqlite");
 		const workerData: FileOptions = {
 			path: this.#path,
 			isSynced: isSynced(options),
