@@ -43,6 +43,18 @@ const SCHEMA = `
 	PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+/**
+ * Makes the WAL as long as it gets before it begins anew: to write over what is there takes the disk a third of the time
+ * of making the file longer. So much does not fit into the cache, goes to the WAL, and is taken back.
+ */
+const GROW_WAL = `
+	PRAGMA cache_size = 16;
+	BEGIN IMMEDIATE;
+	CREATE TABLE growing (bytes BLOB);
+	INSERT INTO growing VALUES (zeroblob(4 << 20));
+	ROLLBACK;
+`;
+
 /** Jobs read at a time: so many, or what comes up to so many bytes. */
 const CHUNK_JOBS = 1000;
 const CHUNK_BYTES = 8 << 20;
@@ -57,12 +69,13 @@ export async function openJobs(options: FileOptions): Promise<JobsFile> {
 		database.exec("PRAGMA journal_mode = WAL");
 		// At every open: it is no property of the file.
 		database.exec(`PRAGMA synchronous = ${options.isSynced ? "FULL" : "NORMAL"}`);
-		database.exec("PRAGMA cache_size = -16384");
 		// Takes the lock, which reading alone may not have done.
 		database.exec("BEGIN IMMEDIATE");
 		if (isNew) database.exec(SCHEMA);
 		if (columnsOf(database, options.table).length > 0) takeOver(database, options.table);
 		database.exec("COMMIT");
+		database.exec(GROW_WAL);
+		database.exec("PRAGMA cache_size = -16384");
 		return new JobsFile(database, options.path);
 	} catch (error) {
 		database?.close();
