@@ -2,7 +2,7 @@
 // What a durable queue costs and gives, beside C's gearmand with libsqlite3 where it is installed: interleaved runs, so
 // that a slow spell of the machine falls on all alike; medians. A Markdown table, or --json.
 //
-//   node scripts/bench/store.js [submit] [sync] [drain] [ping] [replay] [huge] [--rounds=3] [--store=sqlite] [--json]
+//   node scripts/bench/store.js [submit] [sync] [drain] [ping] [replay] [huge] [--rounds=5] [--store=sqlite] [--json]
 //
 // Without names all but `huge` are measured: that one keeps 5,000,000 jobs and takes minutes.
 import { spawn, spawnSync } from "node:child_process";
@@ -21,7 +21,7 @@ import { loadStore } from "../../dist/server/stores/index.js";
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
-		rounds: { type: "string", default: "3" },
+		rounds: { type: "string", default: "5" },
 		store: { type: "string", default: "sqlite" },
 		json: { type: "boolean", default: false },
 	},
@@ -31,6 +31,8 @@ const { store } = values;
 const gearman = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
 const C = ["/usr/sbin/gearmand", "gearmand"].find((program) => spawnSync(program, ["--version"]).status === 0);
 const SIZE = 100;
+/** A second in /proc. */
+const CLOCK_TICKS = 100;
 
 const servers = { ours: (folder) => [gearman, ["--server", `--queue-type=${store}`, `--state-dir=${folder}`]] };
 if (C !== undefined) servers.C = (folder) => [C, ["--queue-type=libsqlite3", `--libsqlite3-db=${folder}/db`]];
@@ -71,7 +73,7 @@ async function load(workerData) {
 const rate = ({ count, seconds }) => count / seconds;
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 /** Jobs a round: about as long for both. */
-const COUNT = { ours: 100_000, C: 1000 };
+const COUNT = { ours: 100_000, C: 600 };
 
 async function submits(name, connections, inFlight, share = 1) {
 	return withServer(name, async (port) =>
@@ -111,7 +113,7 @@ async function pings(name) {
 	});
 }
 
-/** A queue of so many jobs on disk, then a server on it: seconds until all are back, and the most memory it had. */
+/** A queue of so many jobs on disk, then a server on it: seconds until all are back, and the most memory it had. (Linux) */
 async function replay(count) {
 	const folder = mkdtempSync(join(tmpdir(), "gearman-bench-"));
 	const port = await freePort();
@@ -141,28 +143,32 @@ async function replay(count) {
 		}
 		admin.close();
 		const megabytes = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
-		return { seconds: (performance.now() - startedMs) / 1000, portSeconds: portMs / 1000, megabytes };
+		const [user, system] = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) /, "").split(" ").slice(11, 13);
+		const cpuSeconds = (Number(user) + Number(system)) / CLOCK_TICKS;
+		return { seconds: (performance.now() - startedMs) / 1000, portSeconds: portMs / 1000, cpuSeconds, megabytes };
 	};
 	return withServer("ours", run, folder, port);
 }
 
-/** One figure of each server, in turns: name → median. */
+/** One figure of each server, in turns: name → median; and the median of the ratios, a pair a turn. */
 async function compare(measure) {
 	const all = Object.fromEntries(Object.keys(servers).map((name) => [name, []]));
 	for (let round = 0; round < rounds; round++) {
 		for (const name of Object.keys(servers)) all[name].push(await measure(name));
 	}
-	return Object.fromEntries(Object.entries(all).map(([name, numbers]) => [name, median(numbers)]));
+	const medians = Object.fromEntries(Object.entries(all).map(([name, numbers]) => [name, median(numbers)]));
+	const ratio = all.C && median(all.ours.map((ours, round) => ours / all.C[round]));
+	return { ...medians, ratio };
 }
 
 const whole = (number) => Math.round(number).toLocaleString("en");
-const perSecond = ({ ours, C: other }) => ({
+const perSecond = ({ ours, C: other, ratio }) => ({
 	ours: `${whole(ours)}/s`,
 	C: other && `${whole(other)}/s`,
-	ratio: other && `${(ours / other).toFixed(1)} ×`,
+	ratio: ratio && `${ratio.toFixed(1)} ×`,
 });
-const back = ({ seconds, portSeconds, megabytes }) => ({
-	ours: `${seconds.toFixed(1)} s; port after ${portSeconds.toFixed(1)} s; ${whole(megabytes)} MB at most`,
+const back = ({ seconds, portSeconds, cpuSeconds, megabytes }) => ({
+	ours: `${seconds.toFixed(1)} s (${cpuSeconds.toFixed(1)} s of CPU), the port after ${portSeconds.toFixed(1)} s; ${whole(megabytes)} MB at most`,
 });
 
 /** Name → what it is, and how it is measured: { ours, C, ratio } as texts. */

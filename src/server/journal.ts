@@ -51,6 +51,8 @@ const RESERVE = 1_000_000;
  */
 const BATCH_CHANGES = 1000;
 const BATCH_BYTES = 16 << 20;
+/** Answered at a time: others have their turn in between. */
+const ANSWERS = 200;
 /** How long after a failure the store is asked again when nobody submits. */
 const RETRY_MS = 1000;
 
@@ -139,8 +141,10 @@ export class Journal {
 				this.#refuse(changes, error);
 				continue;
 			}
-			if (written === undefined) this.#commit(changes);
-			else this.#writing = this.#settle(changes, written);
+			if (written === undefined) {
+				this.#count(changes.length);
+				this.#answer(changes, 0, changes.length);
+			} else this.#writing = this.#settle(changes, written);
 		}
 	}
 
@@ -195,24 +199,36 @@ export class Journal {
 	async #settle(changes: readonly JobChange[], written: Promise<void>): Promise<void> {
 		try {
 			await written;
-			this.#commit(changes);
 		} catch (error) {
 			this.#refuse(changes, error);
+			this.#writing = undefined;
+			this.flush();
+			return;
+		}
+		this.#count(changes.length);
+		for (let first = 0; first < changes.length; first += ANSWERS) {
+			if (first > 0) await new Promise(setImmediate);
+			this.#answer(changes, first, Math.min(changes.length, first + ANSWERS));
 		}
 		this.#writing = undefined;
 		this.flush();
 	}
 
-	#commit(changes: readonly JobChange[]): void {
+	#count(changes: number): void {
 		if (this.#isFailing) {
 			this.#isFailing = false;
 			this.#events.recovered();
 		}
 		const durationMs = performance.now() - this.#startedMs;
-		this.lastCommit = { atMs: Date.now(), durationMs, changes: changes.length, bytes: this.#bytes };
+		this.lastCommit = { atMs: Date.now(), durationMs, changes, bytes: this.#bytes };
 		this.commits++;
-		this.changes += changes.length;
-		for (const change of changes) {
+		this.changes += changes;
+	}
+
+	/** Tells those who wait for the changes from `first` up to `end`. */
+	#answer(changes: readonly JobChange[], first: number, end: number): void {
+		for (let at = first; at < end; at++) {
+			const change = changes[at];
 			if (change.kind === "remove") this.kept--;
 			else if (change.kind === "add") {
 				this.kept++;
