@@ -2,7 +2,7 @@
 
 export { Admin, type AdminOptions, type AskOptions } from "./admin/admin.ts";
 export type { Sample } from "./admin/metrics.ts";
-export type { FunctionStatus, JobRow, PriorityStatus, WorkerRow } from "./admin/replies.ts";
+export type { FunctionStatus, JobRow, PriorityStatus, QueueInfo, WorkerRow } from "./admin/replies.ts";
 export {
 	type BackgroundOptions,
 	type CallOptions,
@@ -19,7 +19,7 @@ export { type ErrorCode, GearmanError } from "./errors.ts";
 export { type Level, Log, type LogFields, type LogFormat } from "./log.ts";
 export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server, type ServerOptions } from "./server/server.ts";
-export type { Change, Store, StoredJob, StoreOptions } from "./server/stores/index.ts";
+export type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./server/stores/index.ts";
 export type { Job } from "./worker/job.ts";
 export {
 	type AbilityOptions,

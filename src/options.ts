@@ -219,6 +219,7 @@ const admin = {
 	"show-unique-jobs": { type: "boolean", describe: "Unique keys of all jobs", isAct: true, group: "Ask" },
 	top: { type: "boolean", describe: "Watch functions and workers live in the terminal; ? explains", isAct: true, group: "Ask" },
 	metrics: { type: "boolean", describe: "Counters and times, as text for Prometheus", isAct: true, group: "Ask" },
+	"queue-info": { type: "boolean", describe: "Where background jobs are kept, how many, the last commit", isAct: true, group: "Ask" },
 	getpid: { type: "boolean", describe: "Process id of the server", isAct: true, group: "Ask" },
 	"server-version": { type: "boolean", describe: "Version of the server", isAct: true, group: "Ask" },
 	"server-verbose": { type: "boolean", describe: "Log level of the server", isAct: true, group: "Ask" },

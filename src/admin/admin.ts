@@ -9,9 +9,11 @@ import {
 	type JobRow,
 	linesOf,
 	type PriorityStatus,
+	type QueueInfo,
 	ReplyReader,
 	readJobs,
 	readPriorityStatus,
+	readQueueInfo,
 	readStatus,
 	readWorkers,
 	shapeOf,
@@ -77,6 +79,11 @@ export class Admin {
 	/** The unique key of each job. */
 	async showUniqueJobs(options: AskOptions = {}): Promise<string[]> {
 		return await this.command("show unique jobs", options);
+	}
+
+	/** Where background jobs are kept, and how that goes. C's gearmand has no such command: SERVER_ERROR, UNKNOWN_COMMAND. */
+	async queueInfo(options: AskOptions = {}): Promise<QueueInfo> {
+		return readQueueInfo(await this.command("queue info", options));
 	}
 
 	async cancelJob(handle: string, options: AskOptions = {}): Promise<void> {

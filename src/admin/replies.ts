@@ -45,13 +45,39 @@ export interface JobRow {
 	readonly isBackground: boolean;
 }
 
+/** What `queue info` tells of the server's background jobs. */
+export interface QueueInfo {
+	/** As for --queue-type. */
+	readonly store: string;
+	/** A path, or an address without passwords; absent when jobs are in memory. */
+	readonly place?: string;
+	/** `failing`: the last commit was refused, and so are background jobs until it works again. */
+	readonly state: "ready" | "replaying" | "failing";
+	/** Kept there now. */
+	readonly jobs: number;
+	/** Of its files; absent for what is on another server. */
+	readonly bytes?: number;
+	/** Since the server's start. */
+	readonly commits: number;
+	readonly changes: number;
+	readonly failedCommits: number;
+	/** Absent before the first. `time` is ISO 8601, `bytes` counts workloads added. */
+	readonly lastCommit?: {
+		readonly time: string;
+		readonly changes: number;
+		readonly bytes: number;
+		readonly durationMs: number;
+	};
+}
+
 const LISTS = new Set(["status", "prioritystatus", "workers", "metrics"]);
 const LF = 0x0a;
 
 /** The shape of the reply to a command line. */
 export function shapeOf(command: string): Shape {
 	const [word, argument] = command.trim().toLowerCase().split(/ +/);
-	return LISTS.has(word) || (word === "show" && argument !== undefined) ? "list" : "line";
+	const isList = word === "show" ? argument !== undefined : word === "queue" ? argument === "info" : LISTS.has(word);
+	return isList ? "list" : "line";
 }
 
 /** Cuts replies out of the stream. */
@@ -145,6 +171,35 @@ export function readJobs(lines: readonly string[]): JobRow[] {
 	});
 }
 
+export function readQueueInfo(lines: readonly string[]): QueueInfo {
+	const fields = new Map(lines.map((line) => columns(line, 2)).map(([name, value]) => [name, value]));
+	const text = (name: string): string => {
+		const value = fields.get(name);
+		if (value === undefined) throw new GearmanError("INVALID_RESPONSE", `queue info has no field ${name}`);
+		return value;
+	};
+	const place = fields.get("place");
+	const bytes = fields.get("bytes");
+	return {
+		store: text("store"),
+		...(place === undefined ? {} : { place }),
+		state: text("state") as QueueInfo["state"],
+		jobs: Number(text("jobs")),
+		...(bytes === undefined ? {} : { bytes: Number(bytes) }),
+		commits: Number(text("commits")),
+		changes: Number(text("changes")),
+		failedCommits: Number(text("failed_commits")),
+		...(fields.has("last_commit") && {
+			lastCommit: {
+				time: text("last_commit"),
+				changes: Number(text("last_commit_changes")),
+				bytes: Number(text("last_commit_bytes")),
+				durationMs: Number(text("last_commit_ms")),
+			},
+		}),
+	};
+}
+
 /** The last columns are numbers; whatever stands before them is the first, tabs and all. */
 function columns(line: string, count: number): string[] {
 	const parts = line.split("\t");
@@ -165,6 +220,10 @@ function isError(line: Buffer): boolean {
 function errorOf(line: string): GearmanError {
 	const text = line.slice(4);
 	const serverCode = /^[A-Z_]+(?= |$)/.exec(text)?.[0];
+	const [, unknown] = /^UNKNOWN_COMMAND Unknown\+server\+command(.*)$/.exec(text) ?? [];
+	if (unknown !== undefined) {
+		return new GearmanError("SERVER_ERROR", `the job server has no command "${unknown}"`, { serverCode });
+	}
 	return new GearmanError("SERVER_ERROR", text, serverCode === undefined ? {} : { serverCode });
 }
 

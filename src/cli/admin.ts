@@ -3,7 +3,15 @@
 
 import { Admin } from "../admin/admin.ts";
 import { readMetrics } from "../admin/metrics.ts";
-import { linesOf, readJobs, readPriorityStatus, readStatus, readWorkers, textOf } from "../admin/replies.ts";
+import {
+	linesOf,
+	readJobs,
+	readPriorityStatus,
+	readQueueInfo,
+	readStatus,
+	readWorkers,
+	textOf,
+} from "../admin/replies.ts";
 import { GearmanError } from "../errors.ts";
 import { nameOf } from "../net/connection.ts";
 import type { Options } from "../options.ts";
@@ -50,6 +58,7 @@ const ROWS: readonly Row[] = [
 		["HANDLE", "RETRIES", "IGNORED", "BACKGROUND"],
 	],
 	["show-unique-jobs", "show unique jobs", (lines) => lines],
+	["queue-info", "queue info", readQueueInfo, ["FIELD", "VALUE"]],
 	["cancel-job", "cancel job", readOk],
 	["server-verbose", "verbose", readText],
 	["server-version", "version", readText],

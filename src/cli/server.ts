@@ -42,7 +42,9 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 		exitCode = 1;
 		server.requestStop("quick");
 	});
-	await server.stopped;
+	await server.stopped.catch(() => {
+		exitCode = 1; // said in the log, too
+	});
 	return exitCode;
 }
 

@@ -4,6 +4,8 @@
 //
 // A batch the store refuses: its submits are answered QUEUE_ERROR and queued nowhere. What is over is kept, and goes in
 // front of the next batch, or alone after RETRY_MS: a job that is done must not run again after a restart.
+//
+// A job the store can never take is refused before it is in a batch: the others of that batch are none the worse for it.
 
 import type { Job } from "./job.ts";
 import type { StoreMetrics } from "./metrics.ts";
@@ -28,26 +30,51 @@ export interface JournalEvents {
 	failing(error: unknown): void;
 	/** It works again. */
 	recovered(): void;
+	/** The store cannot take this job, now or ever. */
+	unfit(job: Job, reason: string): void;
+}
+
+/** A batch that the store has taken. */
+export interface Commit {
+	/** When it was there, ms since 1970, and how long that took. */
+	readonly atMs: number;
+	readonly durationMs: number;
+	readonly changes: number;
+	/** Of the workloads added. */
+	readonly bytes: number;
 }
 
 /** Handle numbers reserved at a time. A restart skips what is left of them. */
 const RESERVE = 1_000_000;
-/** A batch ends with the change that passes one of these: what comes behind is not to wait for too much. */
-const BATCH_CHANGES = 10_000;
+/**
+ * A batch ends with the change that passes one of these: what comes behind is not to wait for too much, nor are those who
+ * have nothing to do with the store, while it is made or its answers are given.
+ */
+const BATCH_CHANGES = 1000;
 const BATCH_BYTES = 16 << 20;
+/** Answered at a time: others have their turn in between. */
+const ANSWERS = 200;
 /** How long after a failure the store is asked again when nobody submits. */
 const RETRY_MS = 1000;
 
 export class Journal {
+	/** Jobs in the store, as far as they have been replayed. */
+	kept = 0;
+	lastCommit: Commit | undefined;
 	readonly #store: Store;
 	readonly #metrics: StoreMetrics;
 	readonly #events: JournalEvents;
+	/** Changes to be written, from #first on. */
 	#next: JobChange[] = [];
+	#first = 0;
 	/** Of batches that were refused: what is to be written all the same. */
 	#kept: JobChange[] = [];
 	#retry: NodeJS.Timeout | undefined;
 	#isFailing = false;
 	#writing: Promise<void> | undefined;
+	/** Of the batch that is being written. */
+	#startedMs = 0;
+	#bytes = 0;
 	#reserved: number;
 
 	constructor(store: Store, lastReserved: number, metrics: StoreMetrics, events: JournalEvents) {
@@ -73,6 +100,12 @@ export class Journal {
 		else if (job.waiters !== undefined) job.waiters.push(waiter);
 		else if (job.isStored) waiter.committed(job);
 		else {
+			const reason = this.#store.refusal?.(job);
+			if (reason !== undefined) {
+				this.#events.unfit(job, reason);
+				waiter.refused(job);
+				return;
+			}
 			job.isStored = true;
 			job.waiters = [waiter];
 			this.#change({ kind: "add", job });
@@ -102,18 +135,20 @@ export class Journal {
 
 	/** End of turn: writes what was gathered, unless a batch is still on its way; then that one's end does it. */
 	flush(): void {
-		while (this.#writing === undefined && this.#next.length > 0) {
+		while (this.#writing === undefined && this.#first < this.#next.length) {
 			const changes = this.#takeBatch();
-			const startMs = performance.now();
+			this.#startedMs = performance.now();
 			let written: void | Promise<void>;
 			try {
 				written = this.#store.write(changes);
 			} catch (error) {
-				this.#refuse(changes, error, startMs);
+				this.#refuse(changes, error);
 				continue;
 			}
-			if (written === undefined) this.#commit(changes, startMs);
-			else this.#writing = this.#settle(changes, written, startMs);
+			if (written === undefined) {
+				this.#count(changes.length);
+				this.#answer(changes, 0, changes.length);
+			} else this.#writing = this.#settle(changes, written);
 		}
 	}
 
@@ -134,51 +169,83 @@ export class Journal {
 	#takeBatch(): JobChange[] {
 		this.#tryAgain();
 		const next = this.#next;
+		const first = this.#first;
 		let bytes = 0;
-		let count = 0;
-		while (count < next.length && count < BATCH_CHANGES && bytes < BATCH_BYTES) {
-			const change = next[count++];
+		let end = first;
+		while (end < next.length && end - first < BATCH_CHANGES && bytes < BATCH_BYTES) {
+			const change = next[end++];
 			if (change.kind === "add") bytes += change.job.workload.length;
 		}
-		this.#metrics.changes += count;
-		this.#metrics.bytes += bytes;
-		this.#next = count === next.length ? [] : next.splice(count);
-		return next;
+		this.#bytes = bytes;
+		if (end === next.length) {
+			this.#next = [];
+			this.#first = 0;
+			return first === 0 ? next : next.slice(first);
+		}
+		const batch = next.slice(first, end);
+		// Shortened now and then, not with each batch: there may be a million more.
+		if (end * 2 > next.length) {
+			this.#next = next.slice(end);
+			this.#first = 0;
+		} else this.#first = end;
+		return batch;
 	}
 
 	/** What was kept is older than what was gathered since. */
 	#tryAgain(): void {
 		if (this.#kept.length === 0) return;
 		clearTimeout(this.#retry);
-		this.#next = this.#kept.concat(this.#next);
+		this.#next = this.#kept.concat(this.#first === 0 ? this.#next : this.#next.slice(this.#first));
+		this.#first = 0;
 		this.#kept = [];
 	}
 
-	async #settle(changes: readonly JobChange[], written: Promise<void>, startMs: number): Promise<void> {
+	async #settle(changes: readonly JobChange[], written: Promise<void>): Promise<void> {
 		try {
 			await written;
-			this.#commit(changes, startMs);
 		} catch (error) {
-			this.#refuse(changes, error, startMs);
+			this.#refuse(changes, error);
+			this.#writing = undefined;
+			this.flush();
+			return;
+		}
+		this.#count(changes.length);
+		for (let first = 0; first < changes.length; first += ANSWERS) {
+			if (first > 0) await new Promise(setImmediate);
+			this.#answer(changes, first, Math.min(changes.length, first + ANSWERS));
 		}
 		this.#writing = undefined;
 		this.flush();
 	}
 
-	#commit(changes: readonly JobChange[], startMs: number): void {
-		this.#metrics.time.observe(performance.now() - startMs);
+	#count(changes: number): void {
 		if (this.#isFailing) {
 			this.#isFailing = false;
 			this.#events.recovered();
 		}
-		for (const change of changes) {
-			if (change.kind === "add") for (const waiter of takeWaiters(change.job)) waiter.committed(change.job);
+		const durationMs = performance.now() - this.#startedMs;
+		this.lastCommit = { atMs: Date.now(), durationMs, changes, bytes: this.#bytes };
+		this.#metrics.commits++;
+		this.#metrics.changes += changes;
+		this.#metrics.bytes += this.#bytes;
+		this.#metrics.time.observe(durationMs);
+	}
+
+	/** Tells those who wait for the changes from `first` up to `end`. */
+	#answer(changes: readonly JobChange[], first: number, end: number): void {
+		for (let at = first; at < end; at++) {
+			const change = changes[at];
+			if (change.kind === "remove") this.kept--;
+			else if (change.kind === "add") {
+				this.kept++;
+				for (const waiter of takeWaiters(change.job)) waiter.committed(change.job);
+			}
 		}
 	}
 
-	#refuse(changes: readonly JobChange[], error: unknown, startMs: number): void {
+	#refuse(changes: readonly JobChange[], error: unknown): void {
 		this.#metrics.failures++;
-		this.#metrics.time.observe(performance.now() - startMs);
+		this.#metrics.time.observe(performance.now() - this.#startedMs);
 		if (!this.#isFailing) {
 			this.#isFailing = true;
 			this.#events.failing(error);
@@ -200,6 +267,7 @@ export class Journal {
 		if (reserve !== undefined) this.#kept.push(reserve);
 		// Nothing to write is no reason not to ask: whoever waits until the store works again may not submit before.
 		if (this.#kept.length === 0) this.#kept.push({ kind: "reserve", number: this.#reserved });
+		clearTimeout(this.#retry);
 		this.#retry = setTimeout(() => {
 			this.#tryAgain();
 			this.#events.pending();

@@ -272,7 +272,7 @@ const store: readonly Metric[] = [
 		"Changes",
 		"gearman_store_changes",
 		"counter",
-		"Changes given to the store.",
+		"Changes the store has committed.",
 		(server) => server.metrics.store.changes,
 	),
 	single(
@@ -280,7 +280,7 @@ const store: readonly Metric[] = [
 		"Bytes to keep",
 		"gearman_store_workload_bytes",
 		"counter",
-		"Bytes of workloads given to the store.",
+		"Bytes of workloads in these.",
 		(server) => server.metrics.store.bytes,
 	),
 ];

@@ -106,9 +106,12 @@ export class FunctionMetrics {
 
 /** What the store was given, in batches. */
 export class StoreMetrics {
+	/** Batches taken, and batches refused. */
+	commits = 0;
 	failures = 0;
+	/** In batches taken. */
 	changes = 0;
-	/** Of workloads. */
+	/** Of workloads in them. */
 	bytes = 0;
 	/** How long each batch took, those that failed too. */
 	readonly time = new Histogram();

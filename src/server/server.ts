@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../errors.ts";
 import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
@@ -16,7 +17,7 @@ import { Count, Metrics } from "./metrics.ts";
 import { textOf } from "./names.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
-import { loadStore, type Store } from "./stores/index.ts";
+import { loadStore, type Store, type StoreInfo } from "./stores/index.ts";
 
 export interface ServerOptions {
 	/** Addresses or host names; none: all addresses. */
@@ -106,6 +107,8 @@ const WORKER_STALL_MS = 5000;
 /** Jobs replayed before others get their turn. */
 const REPLAY_TURN = 1000;
 const MAX_TIMER_MS = 0x7fffffff;
+/** How long a stop waits for a store that does not answer. What it then refuses was never acknowledged. */
+const DRAIN_MS = 10_000;
 
 export class Server implements JobEvents {
 	readonly options: Settings;
@@ -122,14 +125,15 @@ export class Server implements JobEvents {
 	isDraining = false;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
-	/** The jobs of the last run are back. */
-	isReplayed = false;
+	/** Jobs of the last run are still coming back. */
+	isReplaying = true;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
-	/** Settles when the server has stopped, for whatever reason. */
+	/** Settles when the server has stopped, for whatever reason. Rejects when the store could not be closed as it should. */
 	readonly stopped: Promise<void>;
-	#setStopped: () => void = () => {};
+	#setStopped: (closing: void | PromiseLike<void>) => void = () => {};
 	#journal: Journal | undefined;
+	#isStoreSilent = false;
 	#store: Store | undefined;
 	readonly #protocols: Protocol[] = [];
 	readonly #addresses = new Map<string, readonly AddressInfo[]>();
@@ -164,6 +168,7 @@ export class Server implements JobEvents {
 		this.stopped = new Promise((resolve) => {
 			this.#setStopped = resolve;
 		});
+		this.stopped.catch(() => {}); // whoever waits for it hears of it; so does the log
 	}
 
 	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
@@ -179,6 +184,7 @@ export class Server implements JobEvents {
 				this.log.error(`The store fails, background jobs are refused until it works again: ${reason}`);
 			},
 			recovered: () => this.log.error("The store works again"),
+			unfit: (job, reason) => this.log.warning(`A job of ${job.functionName} is refused: ${reason}`),
 		});
 		try {
 			// Before anybody gets a handle.
@@ -230,12 +236,14 @@ export class Server implements JobEvents {
 					submittedMs,
 				});
 				this.jobs.release(job, this.nowMs());
+				this.journal.kept++;
 				if (++count % REPLAY_TURN === 0) await new Promise(setImmediate);
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
-			this.isReplayed = true;
+			this.isReplaying = false;
 			this.scheduleTurn();
 		} catch (error) {
+			if (this.isStopping) return; // the store was closed meanwhile; the rest is for the next run
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
 			throw error;
 		}
@@ -256,6 +264,11 @@ export class Server implements JobEvents {
 		return this.#addresses.get(protocol) ?? [];
 	}
 
+	/** The store, as it tells of itself, or as it was asked for. */
+	get storeInfo(): StoreInfo {
+		return this.#store?.info?.() ?? { name: this.options.store === undefined ? this.options.queueType : "own" };
+	}
+
 	get journal(): Journal {
 		if (this.#journal === undefined) throw new Error("the server has not been started");
 		return this.#journal;
@@ -273,7 +286,7 @@ export class Server implements JobEvents {
 			this.isDraining = true;
 			for (const protocol of this.#protocols) protocol.close();
 		}
-		if (how === "quick" || this.jobs.size === 0) void this.stop();
+		if (how === "quick" || this.jobs.size === 0) this.stop().catch(() => {}); // `stopped` tells
 	}
 
 	/** Stops at once; resolves when all is closed. */
@@ -281,18 +294,34 @@ export class Server implements JobEvents {
 		if (this.isStopping) return this.stopped;
 		this.isStopping = true;
 		for (const protocol of this.#protocols) await protocol.close();
-		await this.#journal?.drain();
+		await this.#drainJournal();
 		this.#endTurn();
 		for (const protocol of this.#protocols) await protocol.end();
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
 		await Promise.all(closed);
-		await this.#journal?.drain();
-		await this.#store?.close();
-		this.log.info("Shutdown complete");
+		await this.#drainJournal();
+		try {
+			await this.#store?.close();
+			this.log.info("Shutdown complete");
+			this.#setStopped();
+		} catch (error) {
+			const sentence = `The store could not be closed: ${error instanceof Error ? error.message : error}`;
+			this.log.fatal(sentence);
+			this.#setStopped(Promise.reject(new GearmanError("STORE_FAILED", sentence, { cause: error })));
+		}
 		this.log.flush();
-		this.#setStopped();
+		return this.stopped;
+	}
+
+	/** Gives up, once and for all, where a store does not answer. */
+	async #drainJournal(): Promise<void> {
+		if (this.#isStoreSilent) return;
+		const abort = new AbortController();
+		const late = sleep(DRAIN_MS, true, { signal: abort.signal }).catch(() => false);
+		this.#isStoreSilent = (await Promise.race([this.#journal?.drain(), late])) === true;
+		abort.abort();
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -384,7 +413,7 @@ export class Server implements JobEvents {
 
 	removed(job: Job): void {
 		if (job.isStored) this.journal.remove(job);
-		if (this.isDraining && this.jobs.size === 0) void this.stop();
+		if (this.isDraining && this.jobs.size === 0) this.stop().catch(() => {}); // `stopped` tells
 	}
 
 	/** Something has changed that the end of a turn sees to: commits, replies, the timer. */

@@ -40,7 +40,7 @@ export function overview(server: Server) {
 		port: server.port,
 		pid: process.pid,
 		uptimeMs: nowMs - server.createdMs,
-		state: server.isDraining ? "draining" : server.isReplayed ? "serving" : "replaying",
+		state: server.isDraining ? "draining" : server.isReplaying ? "replaying" : "serving",
 		connections: server.connections,
 		workers,
 		functions: jobs.functions.size,

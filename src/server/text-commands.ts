@@ -23,6 +23,7 @@ const commands: readonly TextCommand[] = [
 	{ name: "status", run: (server) => listing(functions(server), statusLine) },
 	{ name: "prioritystatus", run: (server) => listing(functions(server), priorityStatusLine) },
 	{ name: "workers", run: (server) => listing(server.peers, workersLine) },
+	{ name: "queue info", run: queueInfo },
 	{ name: "show jobs", run: showJobs },
 	{ name: "show unique jobs", run: (server) => listing(server.jobs.jobs(), (job) => printable(job.unique)) },
 	{ name: "cancel job", run: cancelJob },
@@ -117,6 +118,30 @@ function showJobs(server: Server): Buffer {
 		const isIgnored = job.isCancelled || job.isAbandoned;
 		return `${job.handle}\t${job.retries}\t${isIgnored ? 1 : 0}\t${job.isBackground ? 1 : 0}`;
 	});
+}
+
+/** Where background jobs are kept and how that goes: a line a field, `name TAB value`, those that are known. */
+function queueInfo(server: Server): Buffer {
+	const { name, place, bytes } = server.storeInfo;
+	const { kept, lastCommit, isFailing } = server.journal;
+	const { commits, changes, failures: failedCommits } = server.metrics.store;
+	const state = isFailing ? "failing" : server.isReplaying ? "replaying" : "ready";
+	const fields: [string, string | number | undefined][] = [
+		["store", name],
+		["place", place],
+		["state", state],
+		["jobs", kept],
+		["bytes", bytes],
+		["commits", commits],
+		["changes", changes],
+		["failed_commits", failedCommits],
+		["last_commit", lastCommit && new Date(lastCommit.atMs).toISOString()],
+		["last_commit_changes", lastCommit?.changes],
+		["last_commit_bytes", lastCommit?.bytes],
+		["last_commit_ms", lastCommit?.durationMs.toFixed(3)],
+	];
+	const known = fields.filter(([, value]) => value !== undefined);
+	return listing(known, ([field, value]) => `${field}\t${printable(String(value))}`);
 }
 
 function cancelJob(server: Server, [handle]: readonly string[]): string {

@@ -51,6 +51,27 @@ test("functions, jobs and workers are shown as rows", async (t) => {
 	t.deepEqual((await admin.showUniqueJobs()).sort(), ["key", "other key"]);
 });
 
+test("the queue tells of itself; a server that has no such command is named as one", async (t) => {
+	const { admin, peer } = await setUp(t, {
+		store: { open: async () => 0, replay: async function* () {}, write() {}, async close() {} },
+	});
+	peer.send("SUBMIT_JOB_BG", "f", "", "12345");
+	await peer.settle();
+	const { lastCommit, changes, commits, ...rest } = await admin.queueInfo();
+	t.deepEqual(rest, { store: "own", state: "ready", jobs: 1, failedCommits: 0 });
+	t.like(lastCommit, { bytes: 5 });
+	t.true(changes >= 1 && commits >= 1 && lastCommit.durationMs >= 0);
+	t.is(new Date(lastCommit.time).toISOString(), lastCommit.time);
+	const scripted = await setUpScripted(t);
+	const asked = scripted.admin.queueInfo();
+	const server = await scripted.server.accept();
+	t.is(await server.next(), "queue info");
+	server.raw("ERR UNKNOWN_COMMAND Unknown+server+commandqueue\r\n");
+	await rejects(t, asked, "SERVER_ERROR", {
+		message: 'the job server has no command "queue"',
+	}).then((error) => t.is(error.serverCode, "UNKNOWN_COMMAND"));
+});
+
 test("commands sent without waiting are answered each with its own", async (t) => {
 	const { admin } = await setUp(t, { version: "1.2.3" });
 	const answers = await Promise.all([

@@ -5,6 +5,7 @@ import {
 	ReplyReader,
 	readJobs,
 	readPriorityStatus,
+	readQueueInfo,
 	readStatus,
 	readWorkers,
 	shapeOf,
@@ -57,13 +58,14 @@ test("commands are answered with a line or a list", (t) => {
 		"STATUS",
 		"workers extra",
 		"prioritystatus",
+		"queue info",
 		"show jobs",
 		"show unique jobs",
 		"show x",
 	]) {
 		t.is(shapeOf(command), "list", command);
 	}
-	for (const command of ["version", "show", "cancel job H", "maxqueue status", ""])
+	for (const command of ["version", "show", "queue", "cancel job H", "maxqueue status", ""])
 		t.is(shapeOf(command), "line", command);
 });
 
@@ -101,7 +103,7 @@ test("rows are read, whatever stands in a name", (t) => {
 });
 
 test("a line that is no row is INVALID_RESPONSE", (t) => {
-	for (const read of [readStatus, readPriorityStatus, readJobs, readWorkers]) {
+	for (const read of [readStatus, readPriorityStatus, readJobs, readWorkers, readQueueInfo]) {
 		t.throws(() => read(["nonsense"]), { code: "INVALID_RESPONSE" });
 	}
 });

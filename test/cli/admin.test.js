@@ -38,6 +38,7 @@ test("lists are printed byte for byte as the server sent them", async (t) => {
 		["--priority-status", "prioritystatus", "f\t1\t2\t3\t4\r\n.\r\n"],
 		["--workers", "workers", "32 127.0.0.1 - : f\n.\n"],
 		["--show-jobs", "show jobs", ".\n"],
+		["--queue-info", "queue info", "store\tmemory\nstate\tready\n.\n"],
 		["--show-unique-jobs", "show unique jobs", "a\n\n b\n.\n"],
 	]) {
 		const child = gearadmin([option]);
@@ -145,6 +146,8 @@ test("--json gives the answers by their option", async (t) => {
 		workers.find(({ functions }) => functions.length > 0),
 		{ address: "127.0.0.1", id: "-", functions: ["f"] },
 	);
+	const { "queue-info": info } = JSON.parse((await gearadmin(["--json", "--queue-info"])).stdout);
+	t.deepEqual(info, { store: "memory", state: "ready", jobs: 0, commits: 0, changes: 0, failedCommits: 0 });
 	const refused = await gearadmin(["--json", "--cancel-job", "H:none"]);
 	t.deepEqual(JSON.parse(refused.stdout), { "cancel-job": { error: "UNKNOWN_JOB" } });
 	t.is(refused.exitCode, 1);

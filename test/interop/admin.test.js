@@ -126,3 +126,9 @@ for (const [whose, gearmand] of Object.entries({ C: C.gearmand, our: ours.gearma
 		},
 	);
 }
+
+testWith(C.gearmand)("our gearadmin --queue-info, C gearmand: one sentence, exit 1", async (t) => {
+	const { port } = await startGearmand(t, C.gearmand, []);
+	const { stdout, stderr, exitCode } = await run(t, ours.gearadmin, ["-p", `${port}`, "--queue-info"]);
+	t.deepEqual([stdout, stderr, exitCode], ["", 'Error: the job server has no command "queue"\n', 1]);
+});

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import test from "ava";
+import { temporaryFolder } from "../helpers/program.js";
 import { dial, startServer } from "../helpers/server.js";
 
 /** Sends raw text and returns the exact bytes of the reply, up to a trailing ECHO. */
@@ -57,6 +59,39 @@ test("every command answers gearmand's exact bytes, after LF and after CRLF", as
 			t.is(await exact(t, port, line + end, reply), reply, JSON.stringify(line + end));
 		}
 	}
+});
+
+test("queue info tells where background jobs are kept, how many, and of the last commit", async (t) => {
+	const folder = temporaryFolder(t);
+	const { port } = await startServer(t, { queueType: "sqlite", storeOptions: { "state-dir": folder } });
+	const [client, worker, admin] = [await dial(t, port), await dial(t, port), await dial(t, port)];
+	const info = async () => Object.fromEntries((await admin.list("queue info")).map((line) => line.split("\t")));
+	const submit = async (workload) => {
+		client.send("SUBMIT_JOB_BG", "f", "", workload);
+		t.is((await client.next())[0], "JOB_CREATED");
+	};
+	await submit("one");
+	await submit("three");
+	const before = await info();
+	t.like(before, { store: "sqlite", place: join(folder, "0.sqlite"), state: "ready", jobs: "2", failed_commits: "0" });
+	t.like(before, { last_commit_changes: "1", last_commit_bytes: "5" });
+	t.true(Number(before.bytes) > 0);
+	t.true(Math.abs(Date.parse(before.last_commit) - Date.now()) < 60_000);
+	t.regex(before.last_commit_ms, /^\d+\.\d{3}$/);
+	worker.send("CAN_DO", "f");
+	worker.send("GRAB_JOB");
+	const [, handle] = await worker.next();
+	worker.send("WORK_COMPLETE", handle, "");
+	await worker.settle();
+	await submit("last"); // its commit comes behind that of the job that is done
+	const after = await info();
+	t.is(after.jobs, "2");
+	t.is(Number(after.changes) - Number(before.changes), 2);
+	t.true(Number(after.commits) > Number(before.commits));
+	const memory = await dial(t, (await startServer(t)).port);
+	t.deepEqual(await memory.list("QUEUE info"), [
+		...["store\tmemory", "state\tready", "jobs\t0", "commits\t0", "changes\t0", "failed_commits\t0"],
+	]);
 });
 
 test("replies come in order, mixed with packets on one connection", async (t) => {

@@ -104,10 +104,11 @@ test("file: one that is mostly jobs long done is written anew, while batches go 
 	let number = 0;
 	const stay = [];
 	await until(async () => {
-		for (let i = 0; i < 50; i++) {
-			const [short, long] = [jobOf(++number, { workload }), jobOf(++number)];
-			await store.write([add(short), add(long)]);
-			await store.write([remove(short)]);
+		for (let i = 0; i < 5; i++) {
+			const short = Array.from({ length: 10 }, () => jobOf(++number, { workload }));
+			const long = jobOf(++number);
+			await store.write([...short, long].map(add));
+			await store.write(short.map(remove));
 			stay.push(long.handle);
 		}
 		return statSync(file).ino !== ino;
@@ -121,4 +122,25 @@ test("file: one that is mostly jobs long done is written anew, while batches go 
 		jobs.map(({ handle }) => handle),
 		stay,
 	);
+});
+
+test("file: a large batch that was cut off is no damage; a whole one far behind a broken one shows that there is some", async (t) => {
+	const folder = temporaryFolder(t);
+	const store = await inFolder(folder);
+	await store.open();
+	const file = join(folder, "4730.journal");
+	const ends = [];
+	for (let i = 1; i <= 3; i++) {
+		await store.write([add(jobOf(i, { workload: Buffer.alloc(5 << 20, "GJ1 ") }))]);
+		ends.push(statSync(file).size);
+	}
+	await store.close();
+	const whole = readFileSync(file);
+	truncateSync(file, ends[2] - 1);
+	t.is((await keptIn(t, folder)).length, 2);
+	whole[ends[0] + 100] ^= 0x55;
+	writeFileSync(file, whole);
+	const refused = await inFolder(folder);
+	await t.throwsAsync(refused.open(), { code: "STORE_FAILED", message: /is damaged or no journal \(at byte \d+\)/ });
+	t.is(statSync(file).size, whole.length);
 });

@@ -15,6 +15,7 @@ testRemoteStore(test, "memcached", {
 	create,
 	queueOptions: (name) => ({ "libmemcached-prefix": `${name}_` }),
 	largest: 20 << 20,
+	tooLarge: 32 << 20,
 	gearmand: {
 		option: "--libmemcached-servers",
 		arguments: ({ port }) => ["--queue-type=libmemcached", `--libmemcached-servers=127.0.0.1:${port}`],

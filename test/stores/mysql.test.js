@@ -14,6 +14,7 @@ testRemoteStore(test, "mysql", {
 	create,
 	queueOptions: (name) => ({ "mysql-table": `queue_${name}` }),
 	largest: 12 << 20,
+	tooLarge: 16 << 20,
 	gearmand: {
 		option: "--mysql-host",
 		arguments: ({ options }) => [

@@ -15,6 +15,7 @@ testRemoteStore(test, "postgres", {
 	create,
 	queueOptions: (name) => ({ "libpq-table": `queue_${name}` }),
 	largest: 100 << 20,
+	tooLarge: 2 ** 30,
 	gearmand: {
 		option: "--libpq-conninfo",
 		arguments: ({ options }) => ["--queue-type=Postgres", `--libpq-conninfo=${options["libpq-conninfo"]}`],

@@ -130,11 +130,10 @@ for (const store of ["sqlite", "file"]) {
 	test(`${store}: others are served while a large commit is on its way`, async (t) => {
 		const { port } = await startProgramServer(t, [`--queue-type=${store}`, `--state-dir=${temporaryFolder(t)}`]);
 		const [client, other, admin] = [await dial(t, port), await dial(t, port), await dial(t, port)];
-		client.send("SUBMIT_JOB_BG", "f", "", "x".repeat(200 << 20));
+		client.send("SUBMIT_JOB_BG", "f", "", "x".repeat(100 << 20));
 		let isCommitted = false;
-		const answer = client.next().then((item) => {
+		const answer = client.next().finally(() => {
 			isCommitted = true;
-			return item[0];
 		});
 		await until(async () => (await admin.list("show jobs")).length === 1, "the job in the table");
 		let echoes = 0;
@@ -142,7 +141,7 @@ for (const store of ["sqlite", "file"]) {
 			t.deepEqual(await other.settle(), []);
 			if (!isCommitted) echoes++;
 		}
-		t.is(await answer, "JOB_CREATED");
+		t.is((await answer)[0], "JOB_CREATED");
 		t.true(echoes > 0);
 	});
 }
@@ -194,6 +193,29 @@ test("--store-queue-on-shutdown keeps jobs at a clean end", async (t) => {
 	await second.child;
 	const third = await startProgramServer(t, args);
 	t.deepEqual(await workloadsOf(t, third.port), []);
+});
+
+test("jobs that cannot be kept at the end are said to be lost: exit 1", async (t) => {
+	const module = join(temporaryFolder(t), "my-store.mjs");
+	writeFileSync(
+		module,
+		`export default () => ({
+			open: async () => 0,
+			replay: async function* () {},
+			write: async (changes) => { if (changes.some(({ kind }) => kind === "add")) throw new Error("disk full"); },
+			close: async () => {},
+		});`,
+	);
+	for (const stop of ["SIGTERM", "SIGUSR1"]) {
+		const { child, port } = await startProgramServer(t, [`--queue-type=${module}`, "--store-queue-on-shutdown"]);
+		const client = await dial(t, port);
+		if (stop === "SIGTERM") t.is(await submit(client, "x"), "JOB_CREATED");
+		child.kill(stop);
+		const { exitCode, stderr } = await child;
+		t.is(exitCode, stop === "SIGTERM" ? 1 : 0, stderr);
+		t.is(/FATAL .*The store could not be closed: disk full/.test(stderr), stop === "SIGTERM", stderr);
+		t.notRegex(stderr, /^\s+at /m);
+	}
 });
 
 test("a store of one's own is a module with a function that makes it", async (t) => {

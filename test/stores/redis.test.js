@@ -14,6 +14,7 @@ testRemoteStore(test, "redis", {
 	create,
 	queueOptions: (name) => ({ "redis-prefix": `${name}_` }),
 	largest: 100 << 20,
+	tooLarge: 2 ** 29 + 1,
 	gearmand: {
 		option: "--redis-server",
 		arguments: ({ port }) => ["--queue-type=redis", "--redis-server=127.0.0.1", `--redis-port=${port}`],

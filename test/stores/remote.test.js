@@ -18,6 +18,8 @@ class Memory {
 		return ++this.connections;
 	}
 
+	async takeOver() {}
+
 	async commit(_connection, batch) {
 		this.batches.push(batch);
 		const before = this.fails("before");

@@ -13,7 +13,7 @@ export function livez({ response }: Exchange): void {
 export function readyz({ server, response }: Exchange): void {
 	response.setHeader("Cache-Control", "no-store");
 	if (server.isDraining || server.isStopping) answerText(response, 503, "draining");
-	else if (!server.isReplayed) answerText(response, 503, "replaying");
+	else if (server.isReplaying) answerText(response, 503, "replaying");
 	else if (server.journal.isFailing) answerText(response, 503, "the store is away");
 	else answerText(response, 200, "ok");
 }

@@ -1,7 +1,7 @@
 // --store-queue-on-shutdown: nothing is written while jobs come and go; what is still there at a clean shutdown is given
 // to the store then. After a crash, jobs of that run are gone. Jobs the store gave back are removed from it as they end.
 
-import type { Change, Store, StoredJob } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo } from "./index.ts";
 
 /** Jobs written at a time. */
 const BATCH = 1000;
@@ -28,6 +28,15 @@ export class AtShutdownStore implements Store {
 		const written = others.length === 0 ? undefined : this.#store.write(others);
 		if (written === undefined) return this.#note(changes);
 		return written.then(() => this.#note(changes));
+	}
+
+	refusal(job: StoredJob): string | undefined {
+		return this.#store.refusal?.(job);
+	}
+
+	info(): StoreInfo {
+		const info = this.#store.info?.() ?? { name: "own" };
+		return { ...info, name: `${info.name}, at shutdown` };
 	}
 
 	async close(): Promise<void> {

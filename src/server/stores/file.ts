@@ -17,7 +17,7 @@ import {
 	syncFolder,
 	writeFully,
 } from "./frames.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { decodeChanges, type Entry, entryOf, numberOf } from "./records.ts";
 import { isSynced, storePath } from "./state-directory.ts";
 
@@ -42,6 +42,8 @@ export class FileStore implements Store {
 	#liveBytes = 0;
 	/** Assignments lost, where there were any. */
 	readonly #retries = new Map<string, number>();
+	/** Jobs of the last run that are still to be replayed. */
+	#left = new Set<string>();
 	/** The file as it was opened, for the replay: #file may be another one soon. */
 	#last: FileHandle | undefined;
 	#lastEnd = 0;
@@ -73,7 +75,7 @@ export class FileStore implements Store {
 	}
 
 	async *replay(): AsyncGenerator<StoredJob> {
-		const left = new Set(this.#live.keys());
+		const left = this.#left;
 		const file = this.#last;
 		if (file === undefined) return;
 		try {
@@ -83,6 +85,8 @@ export class FileStore implements Store {
 					if (job !== undefined) yield { ...job, workload: Buffer.from(job.workload) };
 				}
 			}
+			// It was whole when it was opened.
+			if (left.size > 0) throw this.#damaged(`${left.size} jobs are not there any more`);
 		} finally {
 			this.#last = undefined;
 			await file.close();
@@ -96,6 +100,10 @@ export class FileStore implements Store {
 			for (const change of changes) this.#note(entryOf(change));
 		});
 		if (this.#size > this.#compactAt && this.#compacting === undefined) this.#startCompacting();
+	}
+
+	info(): StoreInfo {
+		return { name: "file", place: this.#path, bytes: this.#size };
 	}
 
 	async close(): Promise<void> {
@@ -131,6 +139,7 @@ export class FileStore implements Store {
 			await file.sync();
 		}
 		this.#lastEnd = this.#size;
+		this.#left = new Set(this.#live.keys());
 		this.#last = await open(this.#path, "r");
 	}
 

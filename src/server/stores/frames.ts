@@ -19,8 +19,8 @@ const HEAD_BYTES = 12;
 export const COPY_BYTES = 1 << 20;
 /** Read at a time. */
 const READ_BYTES = 1 << 20;
-/** Behind a broken frame, so much is looked through for whole ones. */
-const MAX_SEARCH = 1 << 29;
+/** At a time: a system call takes 2 GB at most. */
+const MAX_CALL = 1 << 30;
 
 export interface Frame {
 	/** Where it begins in the file, and where the next one does. */
@@ -102,14 +102,13 @@ export async function copyJobs(
 
 /** True when a whole frame lies somewhere behind `start`: what is broken there is not just the end of the file. */
 export async function hasFrameBehind(file: FileHandle, start: number, end: number): Promise<boolean> {
-	if (end - start > MAX_SEARCH) return true;
-	const rest = Buffer.allocUnsafe(end - start);
-	const length = await readFully(file, rest, start);
-	const bytes = rest.subarray(0, length);
-	for (let at = bytes.indexOf(FRAME_MAGIC); at >= 0; at = bytes.indexOf(FRAME_MAGIC, at + 1)) {
-		if (at + HEAD_BYTES > length) return false;
-		const frameEnd = at + HEAD_BYTES + bytes.readUInt32LE(at + 4);
-		if (frameEnd <= length && checksum(bytes.subarray(at, frameEnd)) === bytes.readUInt32LE(at + 8)) return true;
+	const window = Buffer.allocUnsafe(Math.min(end - start, READ_BYTES));
+	for (let from = start; from < end; from += window.length - FRAME_MAGIC.length + 1) {
+		const bytes = window.subarray(0, await readFully(file, window.subarray(0, end - from), from));
+		for (let at = bytes.indexOf(FRAME_MAGIC); at >= 0; at = bytes.indexOf(FRAME_MAGIC, at + 1)) {
+			for await (const _ of readFrames(file, from + at, end)) return true;
+		}
+		if (from + bytes.length >= end || bytes.length < window.length) break;
 	}
 	return false;
 }
@@ -118,7 +117,7 @@ export async function hasFrameBehind(file: FileHandle, start: number, end: numbe
 export async function readFully(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
 	let read = 0;
 	while (read < buffer.length) {
-		const { bytesRead } = await file.read(buffer, read, buffer.length - read, position + read);
+		const { bytesRead } = await file.read(buffer, read, Math.min(MAX_CALL, buffer.length - read), position + read);
 		if (bytesRead === 0) break;
 		read += bytesRead;
 	}
@@ -128,7 +127,8 @@ export async function readFully(file: FileHandle, buffer: Buffer, position: numb
 export async function writeFully(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
 	let written = 0;
 	while (written < bytes.length) {
-		written += (await file.write(bytes, written, bytes.length - written, position + written)).bytesWritten;
+		const length = Math.min(MAX_CALL, bytes.length - written);
+		written += (await file.write(bytes, written, length, position + written)).bytesWritten;
 	}
 }
 

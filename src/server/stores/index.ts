@@ -34,6 +34,16 @@ export type Change =
 	/** Handle numbers up to this one may be in use: the next run begins behind it. */
 	| { readonly kind: "reserve"; readonly number: number };
 
+/** What a store tells of itself. */
+export interface StoreInfo {
+	/** As for --queue-type. */
+	readonly name: string;
+	/** Where it keeps jobs, for people: a path, or an address without passwords. */
+	readonly place?: string;
+	/** What that takes, where it is known without asking somebody else. */
+	readonly bytes?: number;
+}
+
 /** A persistent queue. */
 export interface Store {
 	/** True: there is nothing to wait for. A job can be grabbed at once, and write() is not called. */
@@ -44,6 +54,10 @@ export interface Store {
 	replay(): AsyncIterable<StoredJob>;
 	/** One batch, in order, all or none. Durable when it returns, or when the promise it returns settles. */
 	write(changes: readonly Change[]): void | Promise<void>;
+	/** Why it can never take this job (too large), in a sentence; undefined: it can. The job is then not written. */
+	refusal?(job: StoredJob): string | undefined;
+	/** At any time, at once, whatever the store is doing. */
+	info?(): StoreInfo;
 	close(): Promise<void>;
 }
 

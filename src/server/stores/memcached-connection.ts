@@ -85,6 +85,13 @@ export class MemcachedConnection {
 		return items;
 	}
 
+	/** One of its settings; undefined when this version does not tell. */
+	async setting(name: string): Promise<string | undefined> {
+		const { lines } = await this.#ask(true, Buffer.from(`stats settings${LINE_END}`));
+		const start = `STAT ${name} `;
+		return lines.find((line) => line.startsWith(start))?.slice(start.length);
+	}
+
 	/** All keys, as far as this version of memcached lists them. */
 	async keys(): Promise<string[]> {
 		const { lines } = await this.#ask(true, Buffer.from(`lru_crawler metadump all${LINE_END}`));

@@ -15,7 +15,7 @@ import type { NetConnectOpts } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../../errors.ts";
 import { type Batch, partsOf } from "./batch.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { type Item, MemcachedConnection } from "./memcached-connection.ts";
 import { allOf, FLAGS, MemcachedPages } from "./memcached-pages.ts";
 import { type Backend, Remote, splitOldName } from "./remote.ts";
@@ -24,6 +24,11 @@ import { type Backend, Remote, splitOldName } from "./remote.ts";
 const LOCK_SECONDS = 8;
 const RENEW_MS = 1500;
 const POLL_MS = 100;
+/** What an item has beside its value: its key and header. */
+const ITEM_BYTES = 400;
+/** An item of this size fits into any memcached, whatever its names; 1 KB is the least -I takes. */
+const SMALL_ITEM_BYTES = 1024;
+const DEFAULT_MAX_ITEM_BYTES = 1 << 20;
 /** Jobs asked for at once. */
 const GET_JOBS = 50;
 
@@ -41,6 +46,8 @@ export class MemcachedStore implements Store, Backend<Session> {
 	#renewals = 0;
 	/** What the lock says while it is ours. */
 	#token = "";
+	/** Its -I. */
+	#maxItemBytes = DEFAULT_MAX_ITEM_BYTES;
 	/** Of the last run: keys of jobs, in order, by page. */
 	#left: string[][] = [];
 	#isOpen = false;
@@ -84,24 +91,33 @@ export class MemcachedStore implements Store, Backend<Session> {
 		return this.#remote.write(changes);
 	}
 
+	refusal(job: StoredJob): string | undefined {
+		if (job.workload.length + ITEM_BYTES < SMALL_ITEM_BYTES) return undefined;
+		const bytes = itemOf(job).length + ITEM_BYTES;
+		if (bytes <= this.#maxItemBytes) return undefined;
+		return `a job of ${bytes} bytes is over the largest item of ${this.name}, ${this.#maxItemBytes} (its option -I)`;
+	}
+
+	info(): StoreInfo {
+		return { name: "memcached", place: `${this.name}, keys ${this.#prefix}*` };
+	}
+
 	close(): Promise<void> {
 		return this.#remote.close();
 	}
 
-	async connect(lost: (error: unknown) => void): Promise<Session> {
+	async connect(lost: (error: unknown) => void, signal: AbortSignal): Promise<Session> {
 		let renewal: NodeJS.Timeout | undefined;
 		let reason: unknown;
 		const connection = await MemcachedConnection.open(this.#address, (error) => {
 			clearInterval(renewal);
 			lost(reason ?? error);
 		});
+		signal.addEventListener("abort", () => connection.destroy(), { once: true });
 		try {
 			await this.#lock(connection);
+			this.#maxItemBytes = Number((await connection.setting("item_size_max")) ?? DEFAULT_MAX_ITEM_BYTES);
 			await this.#pages.readState(connection, !this.#isOpen);
-			if (!this.#isOpen) {
-				this.#left = await this.#pages.read(connection);
-				await this.#takeOver(connection);
-			}
 			renewal = setInterval(() => {
 				this.#renew(connection).catch((error) => {
 					reason = error;
@@ -113,6 +129,11 @@ export class MemcachedStore implements Store, Backend<Session> {
 			connection.destroy();
 			throw error;
 		}
+	}
+
+	async takeOver({ connection }: Session): Promise<void> {
+		this.#left = await this.#pages.read(connection);
+		await this.#takeOver(connection);
 	}
 
 	async commit({ connection }: Pick<Session, "connection">, { adds, removes, reserved }: Batch): Promise<void> {

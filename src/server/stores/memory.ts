@@ -1,6 +1,6 @@
 // Keeps nothing: what is queued lives in the job table, and ends with the process.
 
-import type { Change, Store, StoredJob } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo } from "./index.ts";
 
 export class MemoryStore implements Store {
 	readonly keepsNothing = true;
@@ -12,6 +12,10 @@ export class MemoryStore implements Store {
 	async *replay(): AsyncGenerator<StoredJob> {}
 
 	write(_changes: readonly Change[]): void {}
+
+	info(): StoreInfo {
+		return { name: "memory" };
+	}
 
 	async close(): Promise<void> {}
 }

@@ -167,16 +167,20 @@ export class MysqlTables {
 		}));
 	}
 
+	/** Why the job can never be a row here. */
+	refusal({ workload: { length } }: StoredJob): string | undefined {
+		if (length + ROW_BYTES <= this.#maxPacketBytes) return undefined;
+		return `${this.#server}: a workload of ${length} bytes is over its max_allowed_packet, ${this.#maxPacketBytes}`;
+	}
+
 	/** One transaction. */
 	async change(connection: Connection, batch: Batch): Promise<void> {
 		const big: [id: number, job: StoredJob][] = [];
 		const small: [id: number, job: StoredJob][] = [];
 		for (const job of batch.adds) {
 			const { length } = job.workload;
-			if (length + ROW_BYTES > this.#maxPacketBytes) {
-				const sentence = `${this.#server}: a workload of ${length} bytes is over its max_allowed_packet, ${this.#maxPacketBytes}`;
-				throw new GearmanError("STORE_FAILED", sentence);
-			}
+			const reason = this.refusal(job); // the limit may have shrunk since the job was let in
+			if (reason !== undefined) throw new GearmanError("STORE_FAILED", reason);
 			(length > BIG_BYTES ? big : small).push([++this.last, job]);
 		}
 		const statements = [...this.#statements(batch, small)];

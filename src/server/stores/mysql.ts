@@ -9,7 +9,7 @@ import { userInfo } from "node:os";
 import type { Connection, ConnectionOptions } from "mysql2/promise";
 import { GearmanError } from "../../errors.ts";
 import { type Batch, partsOf } from "./batch.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { MysqlTables } from "./mysql-tables.ts";
 import { type Backend, loadDriver, Remote } from "./remote.ts";
 
@@ -26,12 +26,12 @@ export class MysqlStore implements Store, Backend<Connection> {
 	readonly #address: NetConnectOpts;
 	readonly #config: ConnectionOptions;
 	readonly #tables: MysqlTables;
+	readonly #database: string;
 	readonly #lockName: string;
 	readonly #remote = new Remote<Connection>(this);
 	/** The id of the newest job of the last run. */
 	#lastReplayed = 0;
 	#reserved = 0;
-	#isOpen = false;
 
 	/** Options: mysql-host, -port, -user, -password, -db, -table. */
 	constructor({ options }: StoreOptions) {
@@ -57,6 +57,7 @@ export class MysqlStore implements Store, Backend<Connection> {
 			// All of a batch in one round trip. The statements are our own; what goes into them is numbers and bytes.
 			multipleStatements: true,
 		};
+		this.#database = database;
 		this.#tables = new MysqlTables(table, this.name);
 		// A lock's name may have 64 characters.
 		this.#lockName = `gearman.${createHash("sha1").update(`${database}.${table}`).digest("hex")}`;
@@ -64,7 +65,6 @@ export class MysqlStore implements Store, Backend<Connection> {
 
 	async open(): Promise<number> {
 		await this.#remote.open();
-		this.#isOpen = true;
 		this.#lastReplayed = this.#tables.last;
 		return this.#reserved;
 	}
@@ -89,11 +89,19 @@ export class MysqlStore implements Store, Backend<Connection> {
 		return this.#remote.write(changes);
 	}
 
+	refusal(job: StoredJob): string | undefined {
+		return this.#tables.refusal(job);
+	}
+
+	info(): StoreInfo {
+		return { name: "mysql", place: `${this.name}, table ${this.#database}.${this.#tables.jobs}` };
+	}
+
 	close(): Promise<void> {
 		return this.#remote.close();
 	}
 
-	async connect(lost: (error: unknown) => void): Promise<Connection> {
+	async connect(lost: (error: unknown) => void, signal: AbortSignal): Promise<Connection> {
 		const mysql = await loadDriver("mysql2", () => import("mysql2/promise"));
 		// mysql2 tells nobody of a connection that breaks during a query, so the socket is ours.
 		const socket = connect(this.#address);
@@ -101,7 +109,11 @@ export class MysqlStore implements Store, Backend<Connection> {
 		socket.on("error", (error) => {
 			reason = error;
 		});
-		const connection = await mysql.createConnection({ ...this.#config, stream: socket });
+		signal.addEventListener("abort", () => socket.destroy(), { once: true });
+		const connection = await mysql.createConnection({ ...this.#config, stream: socket }).catch((error) => {
+			socket.destroy();
+			throw error;
+		});
 		connection.on("error", () => {}); // the socket says it better
 		socket.once("close", () => lost(reason));
 		try {
@@ -110,13 +122,17 @@ export class MysqlStore implements Store, Backend<Connection> {
 			if (!(await this.#tables.lock(connection, this.#lockName, LOCK_SECONDS))) {
 				throw new GearmanError("STORE_FAILED", `another job server uses ${this.#tables.jobs} of ${this.name}`);
 			}
-			if (!this.#isOpen) await this.#tables.takeOver(connection);
 			this.#reserved = await this.#tables.readNumbers(connection);
 			return connection;
 		} catch (error) {
 			this.destroy(connection);
 			throw error;
 		}
+	}
+
+	async takeOver(connection: Connection): Promise<void> {
+		await this.#tables.takeOver(connection);
+		this.#reserved = await this.#tables.readNumbers(connection);
 	}
 
 	commit(connection: Connection, batch: Batch): Promise<void> {

@@ -7,13 +7,15 @@ import type { Client, ClientConfig } from "pg";
 import { GearmanError } from "../../errors.ts";
 import { type Batch, partsOf } from "./batch.ts";
 import { readConninfo } from "./conninfo.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { inTransaction, PostgresTables } from "./postgres-tables.ts";
 import { type Backend, loadDriver, Remote } from "./remote.ts";
 
 /** Of a statement; its workloads travel together, and a message may have 1 GiB. */
 const PART_BYTES = 32 << 20;
 const PART_JOBS = 10_000;
+/** A value and a message may have 1 GiB; names need a little of it. */
+const MAX_BYTES = (1 << 30) - (1 << 20);
 
 interface Session {
 	readonly client: Client;
@@ -29,7 +31,6 @@ export class PostgresStore implements Store, Backend<Session> {
 	#last = 0;
 	#lastReplayed = 0;
 	#reserved = 0;
-	#isOpen = false;
 
 	/** Options: libpq-conninfo, libpq-table ("queue" or "schema.queue"). */
 	constructor({ options }: StoreOptions) {
@@ -45,7 +46,6 @@ export class PostgresStore implements Store, Backend<Session> {
 
 	async open(): Promise<number> {
 		await this.#remote.open();
-		this.#isOpen = true;
 		this.#lastReplayed = this.#last;
 		return this.#reserved;
 	}
@@ -68,12 +68,21 @@ export class PostgresStore implements Store, Backend<Session> {
 		return this.#remote.write(changes);
 	}
 
+	refusal({ workload }: StoredJob): string | undefined {
+		if (workload.length <= MAX_BYTES) return undefined;
+		return `a workload of ${workload.length} bytes is over PostgreSQL's limit of 1 GB`;
+	}
+
+	info(): StoreInfo {
+		return { name: "postgres", place: `${this.name}, table ${this.#tables.jobs}` };
+	}
+
 	close(): Promise<void> {
 		return this.#remote.close();
 	}
 
-	async connect(lost: (error: unknown) => void): Promise<Session> {
-		const session = await this.#dial(lost);
+	async connect(lost: (error: unknown) => void, signal: AbortSignal): Promise<Session> {
+		const session = await this.#dial(lost, signal);
 		const { client } = session;
 		try {
 			await this.#tables.prepare(client);
@@ -81,15 +90,17 @@ export class PostgresStore implements Store, Backend<Session> {
 			if (!(await this.#tables.lock(client))) {
 				throw new GearmanError("STORE_FAILED", `another job server uses ${this.#tables.jobs} of ${this.name}`);
 			}
-			if (!this.#isOpen) await this.#tables.takeOver(client);
-			const { last, reserved } = await this.#tables.lastNumbers(client);
-			this.#last = last;
-			this.#reserved = reserved;
+			await this.#readNumbers(client);
 			return session;
 		} catch (error) {
 			this.destroy(session);
 			throw error;
 		}
+	}
+
+	async takeOver({ client }: Session): Promise<void> {
+		await this.#tables.takeOver(client);
+		await this.#readNumbers(client);
 	}
 
 	async commit({ client }: Session, batch: Batch): Promise<void> {
@@ -118,11 +129,19 @@ export class PostgresStore implements Store, Backend<Session> {
 		socket.destroy();
 	}
 
-	async #dial(lost: (error: unknown) => void): Promise<Session> {
+	async #readNumbers(client: Client): Promise<void> {
+		const { last, reserved } = await this.#tables.lastNumbers(client);
+		this.#last = last;
+		this.#reserved = reserved;
+	}
+
+	async #dial(lost: (error: unknown) => void, signal: AbortSignal): Promise<Session> {
 		const pg = await loadDriver("pg", () => import("pg"));
 		let reason: unknown;
 		for (const config of this.#configs) {
+			if (signal.aborted) break;
 			const socket = new Socket();
+			signal.addEventListener("abort", () => socket.destroy(), { once: true });
 			const client = new pg.Client({ ...config, stream: () => socket });
 			client.on("error", () => {}); // connect() rejects
 			try {

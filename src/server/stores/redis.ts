@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisOptions } from "ioredis";
 import { GearmanError } from "../../errors.ts";
 import { type Batch, partsOf } from "./batch.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { type Backend, loadDriver, Remote } from "./remote.ts";
 
@@ -21,6 +21,8 @@ const CONNECT_MS = 10_000;
 const LOCK_MS = 6000;
 const RENEW_MS = 1500;
 const POLL_MS = 100;
+/** Of a value. More, and Redis ends the connection. */
+const MAX_BYTES = 512 << 20;
 /** Workloads read at once. */
 const READ_BYTES = 16 << 20;
 
@@ -40,7 +42,6 @@ export class RedisStore implements Store, Backend<Session> {
 	#token = "";
 	#lastReplayed = 0;
 	#reserved = 0;
-	#isOpen = false;
 
 	/** Options: redis-server, -port, -password, -prefix. */
 	constructor({ options }: StoreOptions) {
@@ -66,7 +67,6 @@ export class RedisStore implements Store, Backend<Session> {
 
 	async open(): Promise<number> {
 		await this.#remote.open();
-		this.#isOpen = true;
 		this.#lastReplayed = this.#keys.last;
 		return this.#reserved;
 	}
@@ -89,23 +89,32 @@ export class RedisStore implements Store, Backend<Session> {
 		return this.#remote.write(changes);
 	}
 
+	refusal({ workload }: StoredJob): string | undefined {
+		if (workload.length <= MAX_BYTES) return undefined;
+		return `a workload of ${workload.length} bytes is over Redis's limit of 512 MB`;
+	}
+
+	info(): StoreInfo {
+		return { name: "redis", place: `${this.name}, keys ${this.#keys.prefix}*` };
+	}
+
 	close(): Promise<void> {
 		return this.#remote.close();
 	}
 
-	async connect(lost: (error: unknown) => void): Promise<Session> {
+	async connect(lost: (error: unknown) => void, signal: AbortSignal): Promise<Session> {
 		const { Redis } = await loadDriver("ioredis", () => import("ioredis"));
 		const redis = this.#url === undefined ? new Redis(this.#config) : new Redis(this.#url, this.#config);
 		let reason: unknown;
 		redis.on("error", (error) => {
 			reason = error;
 		});
+		signal.addEventListener("abort", () => redis.disconnect(), { once: true });
 		try {
 			await redis.connect();
 			const token = `${process.pid}.${Math.random()}`;
 			await this.#lock(redis, token);
 			this.#token = token;
-			if (!this.#isOpen) await this.#keys.takeOver(redis, token);
 			this.#reserved = await this.#keys.readNumbers(redis);
 			redis.on("end", () => {
 				clearInterval(renewal);
@@ -127,6 +136,11 @@ export class RedisStore implements Store, Backend<Session> {
 			redis.disconnect();
 			throw error instanceof GearmanError ? error : (reason ?? error);
 		}
+	}
+
+	async takeOver({ redis, token }: Session): Promise<void> {
+		await this.#keys.takeOver(redis, token);
+		this.#reserved = await this.#keys.readNumbers(redis);
 	}
 
 	async commit({ redis, token }: Session, batch: Batch): Promise<void> {

@@ -11,8 +11,13 @@ import type { Change } from "./index.ts";
 export interface Backend<C> {
 	/** As errors name it: "PostgreSQL at 127.0.0.1:5432". */
 	readonly name: string;
-	/** Connects and takes the lock; leaves nothing open when it rejects. `lost` is for a connection that ends by itself. */
-	connect(lost: (error: unknown) => void): Promise<C>;
+	/**
+	 * Connects and takes the lock; leaves nothing open when it rejects. `lost` is for a connection that ends by itself; when
+	 * `signal` is aborted nobody waits any longer, and what is open is to be cut off.
+	 */
+	connect(lost: (error: unknown) => void, signal: AbortSignal): Promise<C>;
+	/** Once, on the first connection: makes the jobs gearmand left ours. May take long. */
+	takeOver(connection: C): Promise<void>;
 	/** One transaction: all or none, durable when it resolves. */
 	commit(connection: C, batch: Batch): Promise<void>;
 	/** Gives the lock back and says goodbye. */
@@ -21,13 +26,23 @@ export interface Backend<C> {
 	destroy(connection: C): void;
 }
 
-/** A server that does not answer for so long is gone. */
-const ANSWER_MS = 60_000;
+/** How long things may take, in ms. */
+export interface Patience {
+	/** A server that does not answer for so long is gone. */
+	readonly answerMs: number;
+	/** Connecting, the wait for the lock of a job server that has just died included. */
+	readonly connectMs: number;
+	/** What is under way when the store is closed, and saying goodbye. */
+	readonly closeMs: number;
+}
+
+const PATIENCE: Patience = { answerMs: 60_000, connectMs: 15_000, closeMs: 5000 };
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 1000;
 
 export class Remote<C> {
 	readonly #backend: Backend<C>;
+	readonly #patience: Patience;
 	readonly #closing = new AbortController();
 	#connection: C | undefined;
 	#lastError: unknown;
@@ -40,14 +55,22 @@ export class Remote<C> {
 	#reserved = 0;
 	#isTold = true;
 
-	constructor(backend: Backend<C>) {
+	constructor(backend: Backend<C>, patience: Patience = PATIENCE) {
 		this.#backend = backend;
+		this.#patience = patience;
 	}
 
 	/** The first connection; when that fails, so does the start. */
 	async open(): Promise<void> {
 		try {
-			await this.#connect(true);
+			const connection = await this.#connect();
+			try {
+				await this.#backend.takeOver(connection);
+			} catch (error) {
+				this.#closing.abort(); // it is not to connect again
+				this.#backend.destroy(connection);
+				throw error;
+			}
 		} catch (error) {
 			throw this.#failure(error);
 		}
@@ -98,13 +121,15 @@ export class Remote<C> {
 		this.#connection = undefined;
 		if (connection === undefined) return;
 		try {
-			await inTime(this.#backend.disconnect(connection), () => this.#backend.destroy(connection));
+			await this.#inTime(this.#backend.disconnect(connection), this.#patience.closeMs, () =>
+				this.#backend.destroy(connection),
+			);
 		} catch {
 			// Gone already: there is nothing more to do for it.
 		}
 	}
 
-	async #connect(isFirst: boolean): Promise<void> {
+	async #connect(): Promise<C> {
 		let isLost = false;
 		let connection: C | undefined;
 		const lost = (error: unknown): void => {
@@ -115,20 +140,16 @@ export class Remote<C> {
 			this.#connection = undefined;
 			this.#reconnecting = this.#reconnect();
 		};
-		const connecting = this.#backend.connect(lost);
-		const giveUp = (): void => {
-			connecting.then(
-				(late) => this.#backend.destroy(late),
-				() => {},
-			);
-		};
-		// The first time it may take over what gearmand has left, which has no limit.
-		connection = isFirst ? await connecting : await inTime(connecting, giveUp);
+		const abort = new AbortController();
+		const connecting = this.#backend.connect(lost, abort.signal);
+		connecting.catch(() => {}); // it may reject when it has been given up
+		connection = await this.#inTime(connecting, this.#patience.connectMs, () => abort.abort());
 		if (isLost) {
 			this.#backend.destroy(connection);
 			throw this.#lastError;
 		}
 		this.#connection = connection;
+		return connection;
 	}
 
 	async #reconnect(): Promise<void> {
@@ -137,7 +158,7 @@ export class Remote<C> {
 			try {
 				// Not all at the same time, where several job servers share one database server.
 				await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal });
-				await this.#connect(false);
+				await this.#connect();
 				break;
 			} catch (error) {
 				if (!signal.aborted) this.#lastError = error;
@@ -158,9 +179,35 @@ export class Remote<C> {
 		const connection = this.#connection;
 		if (connection === undefined) throw this.#failure(this.#lastError);
 		try {
-			return await inTime(work(connection), () => this.#backend.destroy(connection));
+			return await this.#inTime(work(connection), this.#patience.answerMs, () => this.#backend.destroy(connection));
 		} catch (error) {
 			throw this.#failure(error);
+		}
+	}
+
+	/** The promise's result; when that takes too long, less when the store is closed, `giveUp` is called and it rejects. */
+	async #inTime<T>(promise: Promise<T>, limitMs: number, giveUp: () => void): Promise<T> {
+		const { signal } = this.#closing;
+		const { closeMs } = this.#patience;
+		let timer: NodeJS.Timeout | undefined;
+		let hurry = (): void => {};
+		const late = new Promise<never>((_, reject) => {
+			const wait = (ms: number): void => {
+				clearTimeout(timer);
+				timer = setTimeout(() => {
+					giveUp();
+					reject(new Error(`no answer for ${ms / 1000} seconds`));
+				}, ms);
+			};
+			wait(signal.aborted ? Math.min(closeMs, limitMs) : limitMs);
+			hurry = () => wait(closeMs);
+		});
+		signal.addEventListener("abort", hurry, { once: true });
+		try {
+			return await Promise.race([promise, late]);
+		} finally {
+			signal.removeEventListener("abort", hurry);
+			clearTimeout(timer);
 		}
 	}
 
@@ -189,22 +236,6 @@ export async function loadDriver<T>(name: string, load: () => Promise<T>): Promi
 export function splitOldName(name: string): [functionName: string, unique: string] {
 	const at = /-[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.exec(name)?.index ?? name.indexOf("-");
 	return at < 0 ? [name, ""] : [name.slice(0, at), name.slice(at + 1)];
-}
-
-/** The promise's result; when that takes too long, `giveUp` is called and it rejects. */
-async function inTime<T>(promise: Promise<T>, giveUp: () => void): Promise<T> {
-	let timer: NodeJS.Timeout | undefined;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => {
-			giveUp();
-			reject(new Error(`no answer for ${ANSWER_MS / 1000} seconds`));
-		}, ANSWER_MS);
-	});
-	try {
-		return await Promise.race([promise, late]);
-	} finally {
-		clearTimeout(timer);
-	}
 }
 
 /** The server's own no, in the words of pg, mysql2 or ioredis: nothing of the batch is there. */

@@ -43,6 +43,18 @@ const SCHEMA = `
 	PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+/**
+ * Makes the WAL as long as it gets before it begins anew: to write over what is there takes the disk a third of the time
+ * of making the file longer. So much does not fit into the cache, goes to the WAL, and is taken back.
+ */
+const GROW_WAL = `
+	PRAGMA cache_size = 16;
+	BEGIN IMMEDIATE;
+	CREATE TABLE growing (bytes BLOB);
+	INSERT INTO growing VALUES (zeroblob(4 << 20));
+	ROLLBACK;
+`;
+
 /** Jobs read at a time: so many, or what comes up to so many bytes. */
 const CHUNK_JOBS = 1000;
 const CHUNK_BYTES = 8 << 20;
@@ -57,13 +69,14 @@ export async function openJobs(options: FileOptions): Promise<JobsFile> {
 		database.exec("PRAGMA journal_mode = WAL");
 		// At every open: it is no property of the file.
 		database.exec(`PRAGMA synchronous = ${options.isSynced ? "FULL" : "NORMAL"}`);
-		database.exec("PRAGMA cache_size = -16384");
 		// Takes the lock, which reading alone may not have done.
 		database.exec("BEGIN IMMEDIATE");
 		if (isNew) database.exec(SCHEMA);
 		if (columnsOf(database, options.table).length > 0) takeOver(database, options.table);
 		database.exec("COMMIT");
-		return new JobsFile(database);
+		database.exec(GROW_WAL);
+		database.exec("PRAGMA cache_size = -16384");
+		return new JobsFile(database, options.path);
 	} catch (error) {
 		database?.close();
 		throw asStoreError(error, options.path);
@@ -125,6 +138,7 @@ function takeOver(database: Database, table: string): void {
 
 export class JobsFile {
 	readonly #database: Database;
+	readonly #path: string;
 	readonly #add: Statement;
 	readonly #retry: Statement;
 	readonly #remove: Statement;
@@ -132,8 +146,9 @@ export class JobsFile {
 	readonly #chunk: Statement;
 	readonly #rows: Statement;
 
-	constructor(database: Database) {
+	constructor(database: Database, path: string) {
 		this.#database = database;
+		this.#path = path;
 		// A batch that failed may have reached the disk after all: its jobs, when they come again, replace themselves.
 		this.#add = database.prepare("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 		this.#retry = database.prepare("UPDATE jobs SET retries = ? WHERE number = ?");
@@ -146,7 +161,7 @@ export class JobsFile {
 		);
 		// Few columns, and one BLOB: 2.3 µs a job. With each column for itself it is 6.6 µs, of which the BLOBs are most.
 		this.#rows = database.prepare(
-			`SELECT handle, workload, format('%d %d %d %d %s %s %s', priority, due_ms, retries, submitted_ms,
+			`SELECT handle, workload, format('%d %d %d %d %d %s %s %s', number, priority, due_ms, retries, submitted_ms,
 			hex(function), hex(unique_key), CASE WHEN reducer IS NULL THEN '-' ELSE hex(reducer) END)
 			FROM jobs WHERE number > ? AND number <= ? ORDER BY number`,
 		);
@@ -187,7 +202,7 @@ export class JobsFile {
 			[[until, bytes]] = this.#chunk.all(after, last, limit);
 		}
 		if (until === null) return [];
-		return this.#rows.all(after, until).map(toJob);
+		return this.#rows.all(after, until).map((row) => this.#toJob(row));
 	}
 
 	/** 2: FULL, 1: NORMAL. */
@@ -226,24 +241,28 @@ export class JobsFile {
 		}
 	}
 
+	#toJob([handle, workload, others]: Value[]): StoredJob {
+		const [number, priority, dueMs, retries, submittedMs, functionName, unique, reducer] = String(others).split(" ");
+		// A job is deleted by the number in its handle: another job's must not be.
+		if (!String(handle).endsWith(`:${number}`)) {
+			throw new GearmanError("STORE_FAILED", damaged(this.#path, `job ${number} has the handle ${handle}`));
+		}
+		return {
+			handle: String(handle),
+			functionName: fromHex(functionName),
+			unique: fromHex(unique),
+			workload: Buffer.isBuffer(workload) ? workload : Buffer.alloc(0),
+			priority: Number(priority),
+			dueMs: Number(dueMs),
+			reducer: reducer === "-" ? undefined : fromHex(reducer),
+			retries: Number(retries),
+			submittedMs: Number(submittedMs),
+		};
+	}
+
 	#number(sql: string): number {
 		return Number(this.#database.prepare(sql).all()[0][0]);
 	}
-}
-
-function toJob([handle, workload, others]: Value[]): StoredJob {
-	const [priority, dueMs, retries, submittedMs, functionName, unique, reducer] = String(others).split(" ");
-	return {
-		handle: String(handle),
-		functionName: fromHex(functionName),
-		unique: fromHex(unique),
-		workload: Buffer.isBuffer(workload) ? workload : Buffer.alloc(0),
-		priority: Number(priority),
-		dueMs: Number(dueMs),
-		reducer: reducer === "-" ? undefined : fromHex(reducer),
-		retries: Number(retries),
-		submittedMs: Number(submittedMs),
-	};
 }
 
 function fromHex(hex: string): string {

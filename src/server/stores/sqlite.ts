@@ -1,13 +1,18 @@
 // Jobs in an SQLite file: the default of the program. The file is a thread's own (sqlite-thread.ts), so that commits do
 // not hold up the server. Durable means on the disk: WAL with synchronous=FULL, one transaction a batch.
 
+import { statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { GearmanError } from "../../errors.ts";
-import type { Change, Store, StoredJob, StoreOptions } from "./index.ts";
+import type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./index.ts";
 import { decodeChanges, encodeChanges, numberOf } from "./records.ts";
 import type { FileOptions } from "./sqlite-jobs.ts";
 import type { Answer, Request } from "./sqlite-thread.ts";
-import { isSynced, storePath } from "./state-directory.ts";
+import { checkWritable, isSynced, storePath } from "./state-directory.ts";
+
+/** SQLite's own limit of a row, and what a job's has beside its workload and names. */
+const MAX_ROW_BYTES = 1_000_000_000;
+const ROW_BYTES = 1024;
 
 /** A request the thread has not answered yet. */
 interface Call {
@@ -17,6 +22,7 @@ interface Call {
 
 export class SqliteStore implements Store {
 	readonly #options: StoreOptions;
+	#path = "";
 	#thread: Worker | undefined;
 	/** The end of the last thread: the file is locked until then. */
 	#ended: Promise<unknown> = Promise.resolve();
@@ -42,26 +48,35 @@ export class SqliteStore implements Store {
 	/** 1,000,000 jobs of 100 bytes are back in the job table in 9 s, on two cores that have more to do. */
 	async *replay(): AsyncGenerator<StoredJob> {
 		const last = this.#lastNumber;
+		if (last === 0) return;
 		let after = 0;
-		// The next jobs are read while the server takes these.
+		// The next jobs are read while the server takes these; when that fails it is heard of in its turn.
 		let next = this.#read(after, last);
-		try {
-			while (after < last) {
-				const jobs = await next;
-				const newest = jobs.at(-1);
-				if (newest === undefined) return;
-				after = numberOf(newest.handle);
-				next = this.#read(after, last);
-				for (const job of jobs) yield job; // yield* would await each twice
-			}
-		} finally {
-			next.catch(() => {}); // nobody waits for it any more
+		while (after < last) {
+			const jobs = await next;
+			const newest = jobs.at(-1);
+			if (newest === undefined) return;
+			after = numberOf(newest.handle);
+			next = this.#read(after, last);
+			next.catch(() => {});
+			for (const job of jobs) yield job; // yield* would await each twice
 		}
 	}
 
 	async write(changes: readonly Change[]): Promise<void> {
 		const { buffer } = encodeChanges(changes);
 		await this.#ask({ kind: "write", changes: buffer }, "done", [buffer]);
+	}
+
+	refusal({ workload, functionName, reducer }: StoredJob): string | undefined {
+		const bytes = workload.length + functionName.length + (reducer?.length ?? 0) + ROW_BYTES;
+		if (bytes <= MAX_ROW_BYTES) return undefined;
+		return `a job of ${bytes} bytes is over SQLite's limit of ${MAX_ROW_BYTES}`;
+	}
+
+	info(): StoreInfo {
+		const bytes = bytesOfFile(this.#path) + bytesOfFile(`${this.#path}-wal`);
+		return { name: "sqlite", place: this.#path, bytes };
 	}
 
 	async close(): Promise<void> {
@@ -106,8 +121,11 @@ export class SqliteStore implements Store {
 
 	#start(): Worker {
 		const { options } = this.#options;
+		const given = options["libsqlite3-db"];
+		if (given !== undefined) checkWritable(given);
+		this.#path = given ?? storePath(this.#options, "sqlite");
 		const workerData: FileOptions = {
-			path: options["libsqlite3-db"] ?? storePath(this.#options, "sqlite"),
+			path: this.#path,
 			isSynced: isSynced(options),
 			table: options["libsqlite3-table"] ?? "gearman_queue",
 		};
@@ -131,4 +149,9 @@ export class SqliteStore implements Store {
 		this.#calls = [];
 		for (const { reject } of calls) reject(new GearmanError("STORE_FAILED", `The SQLite thread ended: ${reason}`));
 	}
+}
+
+/** 0 when it is not there. */
+function bytesOfFile(path: string): number {
+	return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,8 +1,8 @@
 // Where stores that keep files keep them: one folder, one file a port.
 
-import { chownSync, mkdirSync } from "node:fs";
+import { accessSync, chownSync, constants, existsSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { GearmanError } from "../../errors.ts";
 import type { StoreOptions } from "./index.ts";
 
@@ -38,7 +38,26 @@ export function makeStateDirectory(folder: string, owner?: { readonly uid: numbe
 export function storePath({ port, options }: StoreOptions, extension: string): string {
 	const folder = stateDirectory(options);
 	makeStateDirectory(folder);
-	return join(folder, `${port}.${extension}`);
+	const path = join(folder, `${port}.${extension}`);
+	checkWritable(path);
+	return path;
+}
+
+/** Says so, and what to do, when the file or its folder is another user's. Databases have less to say about it. */
+export function checkWritable(path: string): void {
+	const { R_OK, W_OK, X_OK } = constants;
+	for (const [what, mode] of [
+		[dirname(path), W_OK | X_OK],
+		[path, R_OK | W_OK],
+	] as const) {
+		try {
+			if (existsSync(what)) accessSync(what, mode);
+		} catch {
+			const user = process.getuid?.() ?? "this user";
+			const sentence = `${path} cannot be written: ${what} is not for the user ${user} to change; chown it`;
+			throw new GearmanError("STORE_FAILED", `${sentence}, choose a folder with --state-dir, or --queue-type builtin`);
+		}
+	}
 }
 
 /** --queue-sync: false when a power cut may take the last commits. */
