@@ -96,7 +96,7 @@ export function testRemoteStore(ava, kind, { create, queueOptions, largest, tooL
 		t.is((await client.next())[0], "JOB_CREATED");
 		t.is((await client.next())[0], "JOB_CREATED");
 		t.is(server.jobs.size, 3);
-		t.is(server.journal.failedCommits, 0);
+		t.is(server.metrics.store.failures, 0);
 		await server.stop();
 		const left = await replay(await opened(t, storeOf(service, "large")));
 		t.deepEqual(
