@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log } from "../log.ts";
 import { type Options, options as rows } from "../options.ts";
+import { inheritedEndpoints } from "../server/endpoint.ts";
 import { Server } from "../server/server.ts";
 import { keepsFiles } from "../server/stores/index.ts";
 import { makeStateDirectory, stateDirectory } from "../server/stores/state-directory.ts";
@@ -14,6 +15,8 @@ import { sizeInBytes } from "./size.ts";
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
+/** Of all connections, what one address may have, so that it cannot keep out all others. */
+const SHARE_OF_ADDRESS = 0.75;
 
 export async function run(options: Options<"server">, operands: string[]): Promise<number> {
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
@@ -68,13 +71,17 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 	}
 	const tls =
 		options.ssl && certificateFile !== undefined && keyFile !== undefined
-			? { certificateFile, keyFile, caFile: options["ssl-ca-file"] }
+			? { certificateFile, keyFile, caFile: options["ssl-ca-file"], verify: options["ssl-verify"] as "required" }
 			: undefined;
 	return {
 		listen: options.listen ?? [],
+		socketMode: fileMode(options["socket-mode"]),
+		inherited: inheritedEndpoints(process.env),
+		allow: options.allow,
+		deny: options.deny,
 		port: portNumber(options.port),
 		backlog: options.backlog,
-		maxConnections: connectionLimit(),
+		...connectionLimits(options),
 		keepaliveIdleSeconds: options["keepalive-idle"],
 		keepaliveIntervalSeconds: options["keepalive-interval"],
 		keepaliveCount: options["keepalive-count"],
@@ -131,11 +138,25 @@ async function setLimits(options: Options<"server">): Promise<void> {
 	}
 }
 
-/** Connections the limit of open files leaves room for; undefined where it is not known. */
-function connectionLimit(): number | undefined {
-	if (process.platform !== "linux") return undefined;
+/** What the options say, but no more than the limit of open files leaves room for. */
+function connectionLimits(options: Options<"server">) {
+	const maxConnections = Math.min(options["max-connections"] ?? Number.POSITIVE_INFINITY, roomForConnections());
+	const maxConnectionsPerAddress =
+		options["max-connections-per-address"] ?? Math.max(1, Math.floor(maxConnections * SHARE_OF_ADDRESS));
+	return { maxConnections, maxConnectionsPerAddress };
+}
+
+/** Connections the limit of open files leaves room for; infinite where it is not known. */
+function roomForConnections(): number {
+	if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
 	const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-	return soft === undefined ? undefined : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
+	return soft === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
+}
+
+/** "660" or "0660", as chmod reads it. */
+function fileMode(text: string): number {
+	if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+	throw new GearmanError("BAD_ARGUMENT", `the argument ('${text}') for option '--socket-mode' is invalid`);
 }
 
 /** The state directory is made by root, and belongs to the user. */
@@ -206,5 +227,6 @@ function listenToSignals(server: Server): void {
 		} catch (error) {
 			server.log.error(`could not reopen the log file: ${(error as Error).message}`);
 		}
+		server.reload();
 	});
 }

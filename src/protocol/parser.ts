@@ -16,6 +16,8 @@ export const MAX_PACKET_BYTES = 256 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 const MAX_FIELDS = 8;
 const LF = 0x0a;
+/** First byte of a TLS ClientHello. */
+const TLS_HANDSHAKE = 0x16;
 
 /** Who is called with what was read. Each call is made inside Parser.write() or Parser.resume(). */
 export interface Receiver {
@@ -262,6 +264,12 @@ export class Parser {
 	}
 
 	#line(chunk: Buffer, at: number): number {
+		// No line begins with a control character, and TLS does: its bytes may hold no LF for us to answer.
+		if (this.#kept === 0 && chunk[at] === TLS_HANDSHAKE) {
+			this.close();
+			this.#receiver.onGarbage("speaks TLS, which this port does not");
+			return chunk.length;
+		}
 		const lf = chunk.indexOf(LF, at);
 		const end = lf < 0 ? chunk.length : lf;
 		if (this.#kept + end - at > MAX_LINE_BYTES + 1) {

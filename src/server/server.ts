@@ -8,28 +8,40 @@ import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { Gate } from "./gate.ts";
 import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
+import type { TlsOptions } from "./tls.ts";
 
 export interface ServerOptions {
-	/** Addresses or host names; none: all addresses. */
+	/** Addresses or host names, with a port of their own or without, and unix:/path; none: all addresses. */
 	readonly listen?: readonly string[];
+	/** File mode of Unix sockets. Default 0o660. */
+	readonly socketMode?: number;
+	/** Sockets that are open already, in place of what `listen` and `port` name. */
+	readonly inherited?: { readonly gear?: readonly Endpoint[] };
+	/** Rules for who may connect; see access.ts. Default: everybody. */
+	readonly allow?: readonly string[];
+	readonly deny?: readonly string[];
 	/** 0: any free port. Default 4730. */
 	readonly port?: number;
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
 	readonly maxConnections?: number;
+	/** Of one address, or one IPv6 /64, other than loopback. */
+	readonly maxConnectionsPerAddress?: number;
 	/** -1: the system's. Default 60. */
 	readonly keepaliveIdleSeconds?: number;
 	readonly keepaliveIntervalSeconds?: number;
 	readonly keepaliveCount?: number;
-	/** TLS on the Gearman port. */
-	readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly caFile?: string };
+	/** TLS on all TCP ports. */
+	readonly tls?: TlsOptions;
 	/** Job handles are `${handlePrefix}:${n}`; at most 50 characters. Default H:<host name>. */
 	readonly handlePrefix?: string;
 	/** A job is failed when its Nth assignment is lost; -1: never; 0 is as 1. Default -1. */
@@ -59,6 +71,7 @@ export interface ServerOptions {
 
 const DEFAULTS = {
 	listen: [],
+	socketMode: 0o660,
 	port: 4730,
 	backlog: 511,
 	keepaliveIdleSeconds: 60,
@@ -90,6 +103,7 @@ const MAX_TIMER_MS = 0x7fffffff;
 export class Server implements JobEvents {
 	readonly options: Settings;
 	readonly log: Log;
+	readonly gate: Gate;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	/** Peers that do not take their replies. */
@@ -126,6 +140,7 @@ export class Server implements JobEvents {
 			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
 		}
 		this.log = log;
+		this.gate = new Gate(this.options, log, () => false);
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
 			handlePrefix: this.options.handlePrefix,
@@ -140,6 +155,7 @@ export class Server implements JobEvents {
 
 	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
 	async start(): Promise<void> {
+		await this.gate.open();
 		const store = this.options.store ?? (await this.#loadStore());
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
@@ -160,6 +176,7 @@ export class Server implements JobEvents {
 			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
 			this.#addresses = await gear.listen(this);
 			this.#protocols.push(gear);
+			this.#cautionIfOpen();
 		} catch (error) {
 			await store.close();
 			throw error;
@@ -204,9 +221,9 @@ export class Server implements JobEvents {
 		}
 	}
 
-	/** The port of the Gearman protocol, once started. */
+	/** The port of the Gearman protocol, once started; 0 when it is spoken on Unix sockets alone. */
 	get port(): number {
-		return this.#addresses[0]?.port ?? 0;
+		return this.#addresses.find(({ port }) => port > 0)?.port ?? 0;
 	}
 
 	/** The addresses of the Gearman protocol, once started. */
@@ -256,14 +273,21 @@ export class Server implements JobEvents {
 		await this.stop();
 	}
 
+	/** What has to do with the outside is looked at again: certificates. */
+	reload(): void {
+		this.gate.reload();
+	}
+
+	#cautionIfOpen(): void {
+		const { gate } = this;
+		const open = this.#addresses.find(({ address }) => address === "0.0.0.0" || address === "::");
+		if (open === undefined || gate.isSecure || !gate.access.isOpen) return;
+		const advice = "--listen 127.0.0.1, --ssl or --allow says who may";
+		this.log.caution(`Anybody who reaches port ${open.port} of this machine may use this server: ${advice}`);
+	}
+
 	/** A protocol has accepted a connection. */
 	addPeer(socket: Socket): void {
-		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
-		if (this.peers.size >= maxConnections) {
-			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
-			socket.destroy();
-			return;
-		}
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
 		this.log.info(`Accepted connection from ${peer.name}`);

@@ -285,3 +285,36 @@ test("options without effect are accepted, a config file and @file are read", as
 		await child;
 	}
 });
+
+/** A program that opens sockets and hands them over as descriptors 3 and on; it takes no connection itself. */
+const activate = `
+	const { createServer } = require("node:net");
+	const { spawnSync } = require("node:child_process");
+	const [path, command, ...args] = process.argv.slice(1);
+	const tcp = createServer().listen(0, "127.0.0.1", () => {
+		const unix = createServer().listen(path, () => {
+			const { status } = spawnSync("sh", ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", command, ...args], {
+				stdio: ["ignore", 1, 2, tcp._handle.fd, unix._handle.fd],
+				env: { ...process.env, LISTEN_FDS: "2", LISTEN_FDNAMES: "gearmand.socket:gear" },
+			});
+			process.exit(status);
+		});
+	});`;
+
+(process.platform === "win32" ? test.skip : test)("sockets that were opened for it are listened on", async (t) => {
+	const path = join(temporaryFolder(t), "socket");
+	const args = ["-e", activate, path, program, "--server", "-qbuiltin", "-vvv", "-lstderr"];
+	const child = start(t, args, { command: process.execPath });
+	const [, pid, port] = await said(
+		child.stderr,
+		/pid (\d+)[\s\S]*Listening on 127\.0\.0\.1:(\d+)[\s\S]*on unix:descriptor 4/,
+	);
+	t.deepEqual(await (await dial(t, Number(port))).settle(), []);
+	const socket = connect(path);
+	await once(socket, "connect");
+	socket.end("version\n");
+	const [answer] = await once(socket, "data");
+	t.regex(String(answer), /^OK /);
+	process.kill(Number(pid));
+	t.is((await child).exitCode, 0);
+});
