@@ -51,10 +51,6 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 
 /** gearmand's options that nothing here stands behind: better refused than taken and forgotten. */
 function refuseWhatIsNotThere(options: Options<"server">): void {
-	const unspoken = options.protocol?.find((name) => name !== "gear");
-	if (unspoken !== undefined) throw new GearmanError("BAD_ARGUMENT", `Unknown protocol module : ${unspoken}`);
-	if (options["http-port"] !== undefined)
-		throw new GearmanError("BAD_ARGUMENT", "--http-port: HTTP is not spoken here");
 	if (options["libtokyocabinet-file"] !== undefined || options["libtokyocabinet-optimize"]) {
 		throw new GearmanError(
 			"BAD_ARGUMENT",
@@ -77,9 +73,14 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		listen: options.listen ?? [],
 		socketMode: fileMode(options["socket-mode"]),
 		inherited: inheritedEndpoints(process.env),
+		adminListen: options["admin-listen"],
 		allow: options.allow,
 		deny: options.deny,
 		port: portNumber(options.port),
+		protocols: options.protocol,
+		httpListen: options["http-listen"],
+		httpPort: portNumber(options["http-port"]),
+		httpHosts: options["http-host"],
 		backlog: options.backlog,
 		...connectionLimits(options),
 		keepaliveIdleSeconds: options["keepalive-idle"],

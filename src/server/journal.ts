@@ -54,6 +54,11 @@ export class Journal {
 		this.#events = events;
 	}
 
+	/** The last batch was refused, and none was taken since. */
+	get isFailing(): boolean {
+		return this.#isFailing;
+	}
+
 	/** The job is to be kept; the waiter hears when it is, and so do those that ask while it is not yet. */
 	add(job: Job, waiter: Waiter): void {
 		if (this.#store.keepsNothing) waiter.committed(job);
@@ -179,7 +184,8 @@ export class Journal {
 		}
 		const reserve = changes.findLast((change) => change.kind === "reserve");
 		if (reserve !== undefined) this.#kept.push(reserve);
-		if (this.#kept.length === 0) return;
+		// Nothing to write is no reason not to ask: whoever waits until the store works again may not submit before.
+		if (this.#kept.length === 0) this.#kept.push({ kind: "reserve", number: this.#reserved });
 		this.#retry = setTimeout(() => {
 			this.#tryAgain();
 			this.#events.pending();

@@ -80,13 +80,17 @@ export class Listeners {
 				count: options.keepaliveCount,
 			});
 		}
-		log.info(`Listening on ${isLocal ? `unix:${address.address}` : `${address.address}:${address.port}`}`);
 		return address;
 	}
 }
 
 function portOf(bound: readonly AddressInfo[]): number {
 	return bound.find(({ port }) => port > 0)?.port ?? 0;
+}
+
+/** As the log shows it. */
+export function shown({ address, family, port }: AddressInfo): string {
+	return family === "Unix" ? `unix:${address}` : `${address}:${port}`;
 }
 
 /** Node knows no path of a Unix socket that was handed over. */

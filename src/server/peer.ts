@@ -49,6 +49,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	/** The roles, once the peer has taken them. */
 	client: Client | undefined;
 	worker: Worker | undefined;
+	/** Admin commands that change something are taken from it. */
+	readonly mayChange: boolean;
 	/** OPTION_REQ exceptions, or the server's --exceptions. */
 	wantsExceptions: boolean;
 	/** When bytes last moved out, while above HIGH_WATER. */
@@ -78,6 +80,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
+		this.mayChange = server.mayChange(socket);
 		this.wantsExceptions = server.options.exceptions;
 		this.#parser = new Parser(this, server.options.maxPacketBytes);
 		this.#outgoing = new Outgoing(socket, () => this.#onWritten());

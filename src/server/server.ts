@@ -24,16 +24,28 @@ export interface ServerOptions {
 	/** File mode of Unix sockets. Default 0o660. */
 	readonly socketMode?: number;
 	/** Sockets that are open already, in place of what `listen` and `port` name. */
-	readonly inherited?: { readonly gear?: readonly Endpoint[] };
+	readonly inherited?: Readonly<Partial<Record<"gear" | "http" | "admin", readonly Endpoint[]>>>;
+	/** ADDRESS:PORT or unix:/path, where alone changing commands are taken then. */
+	readonly adminListen?: readonly string[];
 	/** Rules for who may connect; see access.ts. Default: everybody. */
 	readonly allow?: readonly string[];
 	readonly deny?: readonly string[];
 	/** 0: any free port. Default 4730. */
 	readonly port?: number;
+	/** Protocols spoken beside Gearman's own: "http". */
+	readonly protocols?: readonly string[];
+	/** Where HTTP is spoken; none: where Gearman is. */
+	readonly httpListen?: readonly string[];
+	/** 0: any free port. Default 8080. */
+	readonly httpPort?: number;
+	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
+	readonly httpHosts?: readonly string[];
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
 	readonly maxConnections?: number;
+	/** A connection that never said anything is closed after this long. Default 60,000 ms. */
+	readonly idleTimeoutMs?: number;
 	/** Of one address, or one IPv6 /64, other than loopback. */
 	readonly maxConnectionsPerAddress?: number;
 	/** -1: the system's. Default 60. */
@@ -72,7 +84,12 @@ export interface ServerOptions {
 const DEFAULTS = {
 	listen: [],
 	socketMode: 0o660,
+	adminListen: [],
 	port: 4730,
+	protocols: [],
+	httpListen: [],
+	httpPort: 8080,
+	httpHosts: [],
 	backlog: 511,
 	keepaliveIdleSeconds: 60,
 	keepaliveIntervalSeconds: -1,
@@ -81,6 +98,7 @@ const DEFAULTS = {
 	exceptions: false,
 	maxPacketBytes: MAX_PACKET_BYTES,
 	stallMs: 30_000,
+	idleTimeoutMs: 60_000,
 	wakeTimeoutMs: 100,
 	allowShutdown: false,
 	queueType: "builtin",
@@ -106,12 +124,18 @@ export class Server implements JobEvents {
 	readonly gate: Gate;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
+	/** Commands that change something are taken at addresses of their own alone. */
+	readonly hasAdminListeners: boolean;
+	/** Connections through the admin listeners. */
+	readonly #admins = new WeakSet<Socket>();
 	/** Peers that do not take their replies. */
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
+	/** The jobs of the last run are back. */
+	isReplayed = false;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
 	/** Settles when the server has stopped, for whatever reason. */
@@ -119,8 +143,8 @@ export class Server implements JobEvents {
 	#setStopped: () => void = () => {};
 	#journal: Journal | undefined;
 	#store: Store | undefined;
-	#protocols: Protocol[] = [];
-	#addresses: AddressInfo[] = [];
+	readonly #protocols: Protocol[] = [];
+	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
 	#timer: NodeJS.Timeout | undefined;
@@ -140,6 +164,7 @@ export class Server implements JobEvents {
 			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
 		}
 		this.log = log;
+		this.hasAdminListeners = this.options.adminListen.length > 0 || this.options.inherited?.admin !== undefined;
 		this.gate = new Gate(this.options, log, () => false);
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
@@ -172,17 +197,26 @@ export class Server implements JobEvents {
 			// Before anybody gets a handle.
 			this.#journal.used(lastReserved);
 			await this.#journal.drain();
-			const gear = await loadProtocol("gear");
-			if (gear === undefined) throw new GearmanError("BAD_ARGUMENT", "Unknown protocol module : gear");
-			this.#addresses = await gear.listen(this);
-			this.#protocols.push(gear);
+			const protocols = ["gear", ...(this.hasAdminListeners ? ["admin"] : []), ...this.options.protocols];
+			for (const name of new Set(protocols)) await this.#listen(name);
 			this.#cautionIfOpen();
 		} catch (error) {
+			for (const protocol of this.#protocols.splice(0)) {
+				await protocol.close();
+				await protocol.end();
+			}
 			await store.close();
 			throw error;
 		}
 		this.replayed = this.#replay(store);
 		this.replayed.catch(() => {}); // whoever waits for it hears of it; so does the log
+	}
+
+	async #listen(name: string): Promise<void> {
+		const protocol = await loadProtocol(name);
+		if (protocol === undefined) throw new GearmanError("BAD_ARGUMENT", `Unknown protocol module : ${name}`);
+		this.#addresses.set(name, await protocol.listen(this));
+		this.#protocols.push(protocol);
 	}
 
 	async #loadStore(): Promise<Store> {
@@ -214,6 +248,7 @@ export class Server implements JobEvents {
 				if (++count % REPLAY_TURN === 0) await new Promise(setImmediate);
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
+			this.isReplayed = true;
 			this.#scheduleTurn();
 		} catch (error) {
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
@@ -223,12 +258,17 @@ export class Server implements JobEvents {
 
 	/** The port of the Gearman protocol, once started; 0 when it is spoken on Unix sockets alone. */
 	get port(): number {
-		return this.#addresses.find(({ port }) => port > 0)?.port ?? 0;
+		return this.addresses.find(({ port }) => port > 0)?.port ?? 0;
 	}
 
 	/** The addresses of the Gearman protocol, once started. */
 	get addresses(): readonly AddressInfo[] {
-		return this.#addresses;
+		return this.addressesOf("gear");
+	}
+
+	/** The addresses where a protocol is spoken, once started; none when it is not. */
+	addressesOf(protocol: string): readonly AddressInfo[] {
+		return this.#addresses.get(protocol) ?? [];
 	}
 
 	get journal(): Journal {
@@ -258,6 +298,7 @@ export class Server implements JobEvents {
 		for (const protocol of this.#protocols) await protocol.close();
 		await this.#journal?.drain();
 		this.#endTurn();
+		for (const protocol of this.#protocols) await protocol.end();
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
@@ -280,13 +321,23 @@ export class Server implements JobEvents {
 
 	#cautionIfOpen(): void {
 		const { gate } = this;
-		const open = this.#addresses.find(({ address }) => address === "0.0.0.0" || address === "::");
+		const open = [...this.#addresses.values()].flat().find(({ address }) => address === "0.0.0.0" || address === "::");
 		if (open === undefined || gate.isSecure || !gate.access.isOpen) return;
 		const advice = "--listen 127.0.0.1, --ssl or --allow says who may";
 		this.log.caution(`Anybody who reaches port ${open.port} of this machine may use this server: ${advice}`);
 	}
 
-	/** A protocol has accepted a connection. */
+	/** A connection came in through an admin listener. */
+	addAdmin(socket: Socket): void {
+		this.#admins.add(socket);
+	}
+
+	/** Whether commands that change more than a client's own jobs are taken from a connection. */
+	mayChange(socket: Socket): boolean {
+		return !this.hasAdminListeners || this.#admins.has(socket);
+	}
+
+	/** The Gearman protocol has accepted a connection. */
 	addPeer(socket: Socket): void {
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);

@@ -1,0 +1,104 @@
+// The one table of what HTTP answers: method and path → who does it. Whoever adds a route adds a row.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Server } from "../server.ts";
+import { answerText, refuse } from "./http-answer.ts";
+import { whyNotChange, whyNotRead, whyNotSubmit } from "./http-guard.ts";
+
+/** One request and its answer. */
+export interface Exchange {
+	readonly server: Server;
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	/** What the path has in place of the route's "*", percent-decoded: latin1, a character a byte. */
+	readonly rest: string;
+	readonly query: URLSearchParams;
+}
+
+export interface Route {
+	/** HEAD is answered as GET, without the body. */
+	readonly method: "GET" | "POST" | "PUT" | "DELETE";
+	/** A path as it is, or, with "*" at its end, all that begin like it and go on. */
+	readonly path: string;
+	/**
+	 * Who may ask. "everybody": it tells nothing of jobs. "read": no web page of somebody else. "change": changes what
+	 * is not the client's own, so besides that only who may administer the server (mayChange). "submit": hands in a job.
+	 */
+	readonly access: "everybody" | "read" | "change" | "submit";
+	/** Answers. What it throws, or rejects with, is our bug: 500, and a line in the log. */
+	run(exchange: Exchange): void | Promise<void>;
+}
+
+/** The first that fits counts. */
+const routes: readonly Route[] = [
+	{
+		method: "GET",
+		path: "/livez",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-health.ts")).livez(exchange),
+	},
+	{
+		method: "GET",
+		path: "/readyz",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-health.ts")).readyz(exchange),
+	},
+];
+
+/** Finds the route and runs it. Never rejects. */
+export async function route(server: Server, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	// The other side, or we, may end at any time: the response's "close" tells whom it concerns.
+	request.on("error", () => {});
+	response.on("error", () => {});
+	const { path, query } = splitTarget(request.url ?? "/");
+	const method = request.method === "HEAD" ? "GET" : request.method;
+	const fitting = routes.filter((route) => fits(route, path));
+	const found = fitting.find((route) => route.method === method);
+	if (found === undefined) {
+		// Any path can be a function's, but who gets one that leads nowhere has not mistaken the method.
+		if (method === "GET" || fitting.length === 0) return refuse(request, response, 404, "There is nothing here");
+		response.setHeader("Allow", [...new Set(fitting.map((route) => route.method))].join(", "));
+		return refuse(request, response, 405, `${method} means nothing here`);
+	}
+	const refusal = whyNot(found, server, request);
+	if (refusal !== undefined) return refuse(request, response, 403, refusal);
+	const rest = found.path.endsWith("*") ? percentDecode(path.slice(found.path.length - 1)) : "";
+	if (rest === undefined) return refuse(request, response, 400, "The path is not percent-encoded as it should be");
+	try {
+		await found.run({ server, request, response, rest, query });
+	} catch (error) {
+		server.log.error(`HTTP: ${found.method} ${found.path}: ${error instanceof Error ? error.stack : error}`);
+		if (response.headersSent) response.destroy();
+		else answerText(response, 500, "Something is wrong here; the log says what");
+	}
+}
+
+function whyNot({ access }: Route, server: Server, request: IncomingMessage): string | undefined {
+	switch (access) {
+		case "everybody":
+			return undefined;
+		case "read":
+			return whyNotRead(server, request);
+		case "submit":
+			return whyNotSubmit(server, request);
+		case "change":
+			return whyNotChange(server, request);
+	}
+}
+
+/** Path and query of a request's target, which may be a whole URL when a proxy sends it. Slashes in front are one. */
+function splitTarget(target: string): { path: string; query: URLSearchParams } {
+	const [, path = "", query] = /^(?:https?:\/\/[^/?]*)?([^?#]*)(?:\?([^#]*))?/i.exec(target) ?? [];
+	return { path: path.replace(/^\/*/, "/"), query: new URLSearchParams(query) };
+}
+
+function fits(route: Route, path: string): boolean {
+	if (!route.path.endsWith("*")) return path === route.path;
+	return path.length >= route.path.length && path.startsWith(route.path.slice(0, -1));
+}
+
+/** Bytes as latin1; undefined when a % is not followed by two hexadecimal digits. */
+function percentDecode(text: string): string | undefined {
+	if (/%(?![0-9a-f]{2})/i.test(text)) return undefined;
+	return text.replace(/%(..)/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)));
+}
