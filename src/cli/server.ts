@@ -92,6 +92,12 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		workerWakeup: options["worker-wakeup"],
 		exceptions: options.exceptions,
 		maxPacketBytes: sizeInBytes("max-packet-size", options["max-packet-size"]),
+		idleTimeoutMs: options["idle-timeout"],
+		packetTimeoutMs: options["packet-timeout"],
+		maxUnfinishedBytes:
+			options["max-unfinished-size"] === undefined
+				? undefined
+				: sizeInBytes("max-unfinished-size", options["max-unfinished-size"]),
 		allowShutdown: options["allow-shutdown"],
 		queueType: options["queue-type"],
 	};

@@ -31,6 +31,14 @@ export interface Receiver {
 	onGarbage(reason: string): void;
 }
 
+/** Who is told how much is kept of a packet or line that is not whole yet. */
+export interface Account {
+	/** More of it came; kept, or thrown away because the packet is oversized. */
+	grew(bytes: number, isKept: boolean): void;
+	/** It is whole, or given up. */
+	ended(): void;
+}
+
 /** One packet: a view of the bytes it came in. */
 export class Packet {
 	type = 0;
@@ -109,6 +117,7 @@ export class Packet {
 export class Parser {
 	readonly #receiver: Receiver;
 	readonly #maxPacketBytes: number;
+	readonly #account: Account | undefined;
 	readonly #packet = new Packet();
 	/** Bytes of an unfinished header, packet or line, each copied once. */
 	#parts: Buffer[] = [];
@@ -122,10 +131,13 @@ export class Parser {
 	#isPaused = false;
 	#isParsing = false;
 	#isClosed = false;
+	/** Something has come. */
+	hasInput = false;
 
-	constructor(receiver: Receiver, maxPacketBytes: number = MAX_PACKET_BYTES) {
+	constructor(receiver: Receiver, maxPacketBytes: number = MAX_PACKET_BYTES, account?: Account) {
 		this.#receiver = receiver;
 		this.#maxPacketBytes = maxPacketBytes;
+		this.#account = account;
 	}
 
 	/** Bytes held for unfinished packets and lines. */
@@ -136,6 +148,7 @@ export class Parser {
 	/** Takes the next bytes of the stream and calls the receiver for all that is whole. */
 	write(chunk: Buffer): void {
 		if (this.#isClosed) return;
+		this.hasInput = true;
 		if (this.#isPaused || this.#isParsing) {
 			this.#backlog.push(Buffer.from(chunk));
 			return;
@@ -170,6 +183,7 @@ export class Parser {
 	/** Drops all state: no callback after this. */
 	close(): void {
 		this.#isClosed = true;
+		this.#account?.ended();
 		this.#parts = [];
 		this.#backlog = [];
 		this.#kept = 0;
@@ -183,6 +197,8 @@ export class Parser {
 				const skipped = Math.min(this.#skip, chunk.length - at);
 				this.#skip -= skipped;
 				at += skipped;
+				if (this.#skip > 0) this.#account?.grew(skipped, false);
+				else this.#account?.ended();
 			} else if (this.#kept > 0) {
 				at = this.#continue(chunk, at);
 			} else if (chunk[at] !== 0) {
@@ -236,6 +252,7 @@ export class Parser {
 			if (size < 0) return end;
 		}
 		this.#needed = 0;
+		this.#account?.ended();
 		this.#emit(bytes, 0, bytes.length, true);
 		return end;
 	}
@@ -251,6 +268,7 @@ export class Parser {
 		const size = bytes.readUInt32BE(at + 8);
 		if (size > this.#maxPacketBytes) {
 			this.#skip = size;
+			this.#account?.grew(0, false);
 			this.#receiver.onOversized(bytes.readUInt32BE(at + 4), size);
 			return -1;
 		}
@@ -282,7 +300,10 @@ export class Parser {
 			return end;
 		}
 		let line = chunk.toString("latin1", at, end);
-		if (this.#kept > 0) line = this.#join().toString("latin1") + line;
+		if (this.#kept > 0) {
+			line = this.#join().toString("latin1") + line;
+			this.#account?.ended();
+		}
 		this.#receiver.onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
 		return lf + 1;
 	}
@@ -295,6 +316,7 @@ export class Parser {
 			this.#parts[last] = Buffer.concat([this.#parts[last], part]);
 		} else this.#parts.push(part);
 		this.#kept += part.length;
+		this.#account?.grew(part.length, true);
 	}
 
 	#join(): Buffer {

@@ -27,7 +27,8 @@ export class Gate {
 	/** Makes room for one more, if it can. */
 	readonly #makeRoom: () => boolean;
 	#tls: Tls | undefined;
-	#count = 0;
+	/** Connections let in so far, and not closed. */
+	count = 0;
 	readonly #counts = new Map<string, number>();
 
 	/** `makeRoom` is called when all places are taken. Throws GearmanError BAD_ARGUMENT. */
@@ -85,13 +86,13 @@ export class Gate {
 		if (most !== undefined && ofAddress >= most) {
 			return this.#refuse(socket, `Too many connections from ${key}: more than ${most} are refused`, "address");
 		}
-		if (this.#count >= maxConnections && !this.#makeRoom()) {
+		if (this.count >= maxConnections && !this.#makeRoom()) {
 			return this.#refuse(socket, `Too many connections: more than ${maxConnections} are refused`);
 		}
-		this.#count++;
+		this.count++;
 		if (key !== undefined) this.#counts.set(key, ofAddress + 1);
 		socket.once("close", () => {
-			this.#count--;
+			this.count--;
 			if (key === undefined) return;
 			const left = (this.#counts.get(key) ?? 1) - 1;
 			if (left === 0) this.#counts.delete(key);

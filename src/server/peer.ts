@@ -82,7 +82,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
 		this.mayChange = server.mayChange(socket);
 		this.wantsExceptions = server.options.exceptions;
-		this.#parser = new Parser(this, server.options.maxPacketBytes);
+		this.#parser = new Parser(this, server.options.maxPacketBytes, server.patience.accountOf(this));
 		this.#outgoing = new Outgoing(socket, () => this.#onWritten());
 		socket.on("data", (bytes: Buffer) => this.receive(bytes));
 		socket.on("end", () => this.#end());
@@ -185,6 +185,15 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 
 	onceDrained(resume: () => void): void {
 		this.#onDrained.push(resume);
+	}
+
+	/** Anything has come from it. */
+	get hasSpoken(): boolean {
+		return this.#parser.hasInput;
+	}
+
+	get isPaused(): boolean {
+		return this.#pauses > 0;
 	}
 
 	/** Stops reading until resume() was called as often. */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
-import { hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
@@ -13,6 +13,7 @@ import { Gate } from "./gate.ts";
 import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
+import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { loadStore, type Store } from "./stores/index.ts";
@@ -44,8 +45,12 @@ export interface ServerOptions {
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
 	readonly maxConnections?: number;
-	/** A connection that never said anything is closed after this long. Default 60,000 ms. */
+	/** A connection that never said anything is closed after this long; 0: never. Default 300,000 ms. */
 	readonly idleTimeoutMs?: number;
+	/** So is one that began a packet, unless the packet moves on by 16 KiB; 0: never. Default 60,000 ms. */
+	readonly packetTimeoutMs?: number;
+	/** Memory for packets that are not whole yet, over all connections. Default: a quarter of the memory there is. */
+	readonly maxUnfinishedBytes?: number;
 	/** Of one address, or one IPv6 /64, other than loopback. */
 	readonly maxConnectionsPerAddress?: number;
 	/** -1: the system's. Default 60. */
@@ -98,7 +103,8 @@ const DEFAULTS = {
 	exceptions: false,
 	maxPacketBytes: MAX_PACKET_BYTES,
 	stallMs: 30_000,
-	idleTimeoutMs: 60_000,
+	idleTimeoutMs: 300_000,
+	packetTimeoutMs: 60_000,
 	wakeTimeoutMs: 100,
 	allowShutdown: false,
 	queueType: "builtin",
@@ -106,7 +112,7 @@ const DEFAULTS = {
 } as const satisfies ServerOptions;
 
 type Settings = Omit<ServerOptions, "log"> &
-	Required<Pick<ServerOptions, keyof typeof DEFAULTS>> & { readonly handlePrefix: string; readonly version: string };
+	Required<Pick<ServerOptions, keyof typeof DEFAULTS | "maxUnfinishedBytes" | "handlePrefix" | "version">>;
 
 /** Places in a packet are 32-bit numbers. */
 const MAX_MAX_PACKET = 2047 * 1024 * 1024;
@@ -122,6 +128,7 @@ export class Server implements JobEvents {
 	readonly options: Settings;
 	readonly log: Log;
 	readonly gate: Gate;
+	readonly patience: Patience;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	/** Commands that change something are taken at addresses of their own alone. */
@@ -155,7 +162,8 @@ export class Server implements JobEvents {
 		const { log = new Log(), ...given } = options;
 		const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 		const handlePrefix = `H:${hostname().replace(/[^!-~]/g, "-")}`.slice(0, MAX_PREFIX);
-		this.options = { ...DEFAULTS, handlePrefix, version: packageVersion(), ...defined };
+		const maxUnfinishedBytes = quarterOfMemory();
+		this.options = { ...DEFAULTS, handlePrefix, maxUnfinishedBytes, version: packageVersion(), ...defined };
 		if (this.options.handlePrefix.length > MAX_PREFIX || !/^[!-~]+$/.test(this.options.handlePrefix)) {
 			const message = `job-handle-prefix has to be 1 to ${MAX_PREFIX} printable ASCII characters without blanks`;
 			throw new GearmanError("BAD_ARGUMENT", message);
@@ -165,7 +173,11 @@ export class Server implements JobEvents {
 		}
 		this.log = log;
 		this.hasAdminListeners = this.options.adminListen.length > 0 || this.options.inherited?.admin !== undefined;
-		this.gate = new Gate(this.options, log, () => false);
+		this.patience = new Patience(this.options, (peer, why) => {
+			log.errorOnceASecond(`${peer.name} is dropped: it ${why}`, "patience");
+			peer.destroy();
+		});
+		this.gate = new Gate(this.options, log, () => this.patience.makeRoom());
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
 			handlePrefix: this.options.handlePrefix,
@@ -299,6 +311,7 @@ export class Server implements JobEvents {
 		await this.#journal?.drain();
 		this.#endTurn();
 		for (const protocol of this.#protocols) await protocol.end();
+		this.patience.stop();
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
@@ -312,6 +325,11 @@ export class Server implements JobEvents {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.stop();
+	}
+
+	/** Connections of all protocols, those in a handshake too. */
+	get connections(): number {
+		return this.gate.count;
 	}
 
 	/** What has to do with the outside is looked at again: certificates. */
@@ -341,12 +359,14 @@ export class Server implements JobEvents {
 	addPeer(socket: Socket): void {
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
+		this.patience.watch(peer);
 		this.log.info(`Accepted connection from ${peer.name}`);
 	}
 
 	/** The peer's connection is closed. */
 	removePeer(peer: Peer): void {
 		this.peers.delete(peer);
+		this.patience.forget(peer);
 		this.log.info(`Disconnected ${peer.name}`);
 	}
 
@@ -417,6 +437,12 @@ export class Server implements JobEvents {
 		}
 		this.#arm();
 	}
+}
+
+/** Of the container's memory where it has a limit; at least 64 MiB. */
+function quarterOfMemory(): number {
+	const all = totalmem();
+	return Math.max(64 << 20, Math.min(all, process.constrainedMemory() || all) / 4);
 }
 
 function packageVersion(): string {
