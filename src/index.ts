@@ -1,6 +1,7 @@
 // The public API: re-exports only. Nothing runs at import.
 
 export { Admin, type AdminOptions, type AskOptions } from "./admin/admin.ts";
+export type { Sample } from "./admin/metrics.ts";
 export type { FunctionStatus, JobRow, PriorityStatus, WorkerRow } from "./admin/replies.ts";
 export {
 	type BackgroundOptions,

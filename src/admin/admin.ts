@@ -3,6 +3,7 @@
 
 import { GearmanError } from "../errors.ts";
 import { Connection, nameOf, parseServers, type ServerAddress, type TlsFiles } from "../net/connection.ts";
+import { readMetrics, type Sample } from "./metrics.ts";
 import {
 	type FunctionStatus,
 	type JobRow,
@@ -98,6 +99,11 @@ export class Admin {
 	): Promise<void> {
 		const words = ["maxqueue", word("function name", functionName)].concat([limits].flat().map(String));
 		await this.command(words.join(" "), options);
+	}
+
+	/** All metrics. C's server has none, and rejects SERVER_ERROR. */
+	async metrics(options: AskOptions = {}): Promise<Sample[]> {
+		return readMetrics(await this.command("metrics", options));
 	}
 
 	/** Process id of the server. */

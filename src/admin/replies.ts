@@ -45,7 +45,7 @@ export interface JobRow {
 	readonly isBackground: boolean;
 }
 
-const LISTS = new Set(["status", "prioritystatus", "workers"]);
+const LISTS = new Set(["status", "prioritystatus", "workers", "metrics"]);
 const LF = 0x0a;
 
 /** The shape of the reply to a command line. */

@@ -2,6 +2,7 @@
 // by programs, as a table on a terminal, or as JSON.
 
 import { Admin } from "../admin/admin.ts";
+import { readMetrics } from "../admin/metrics.ts";
 import { linesOf, readJobs, readPriorityStatus, readStatus, readWorkers, textOf } from "../admin/replies.ts";
 import { GearmanError } from "../errors.ts";
 import { nameOf } from "../net/connection.ts";
@@ -65,6 +66,7 @@ const ROWS: readonly Row[] = [
 		(lines) => readStatus(lines).map(({ functionName, ...rest }) => ({ function: functionName, ...rest })),
 		["FUNCTION", "TOTAL", "RUNNING", "WORKERS"],
 	],
+	["metrics", "metrics", readMetrics],
 	["shutdown", "shutdown", readOk],
 ];
 
@@ -168,6 +170,8 @@ async function ask(
 /** gearadmin prints `OK text` as text, and lists as they are. */
 function print(operation: Operation, reply: Buffer, lines: readonly string[]): Buffer {
 	if (operation.headings.length > 0 && process.stdout.isTTY) return Buffer.from(table(operation, lines));
+	// Without the dot, for programs that read this format.
+	if (operation.name === "metrics") return reply.subarray(0, reply.lastIndexOf(".\n"));
 	if (reply.subarray(0, 3).toString("latin1") === "OK ") return reply.subarray(3);
 	return lines.length === 1 && lines[0] === "OK" ? Buffer.from("OK\n") : reply;
 }

@@ -98,6 +98,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 			options["max-unfinished-size"] === undefined
 				? undefined
 				: sizeInBytes("max-unfinished-size", options["max-unfinished-size"]),
+		metricsFunctions: options["metrics-functions"],
 		allowShutdown: options["allow-shutdown"],
 		queueType: options["queue-type"],
 	};

@@ -5,6 +5,7 @@
 import { argumentCount, fieldCount, nameOf, Type } from "../protocol/commands.ts";
 import type { Packet } from "../protocol/parser.ts";
 import { HIGH, type Job, LOW, NORMAL, type Priority, uniqueKeyOf } from "./job.ts";
+import { Count, type Ending } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
 
@@ -30,6 +31,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 	if (packet.end - packet.start > MAX_ARGUMENT && hasLargeArgument(packet)) {
 		return peer.error("ARGUMENT_TOO_LARGE", `An argument of ${nameOf(type)} is over ${MAX_ARGUMENT} bytes`);
 	}
+	server.metrics.packets[type]++;
 	switch (type) {
 		case Type.SUBMIT_JOB:
 			return submit(server, peer, packet, NORMAL, FOREGROUND);
@@ -135,7 +137,7 @@ function submitJob(
 	if (other !== undefined) return join(server, peer, other, isBackground);
 
 	const queue = jobs.functionOf(functionName);
-	if (jobs.isFull(queue, priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
+	if (queue.isFull(priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
 	const submittedMs = server.nowMs();
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
@@ -154,6 +156,7 @@ function submitJob(
 
 /** A submit that coalesces: the workload, priority and time of the job that is there stand. */
 function join(server: Server, peer: Peer, job: Job, isBackground: boolean): void {
+	job.queue.metrics.count(Count.COALESCED, job.priority);
 	if (!isBackground) {
 		server.jobs.attach(job, peer.asClient());
 		peer.send(Type.JOB_CREATED, job.handle);
@@ -186,7 +189,7 @@ function workComplete(server: Server, peer: Peer, packet: Packet): void {
 	const job = ownJob(server, peer, packet.text(0));
 	if (job === undefined) return peer.error("JOB_NOT_FOUND");
 	forward(peer, job, Type.WORK_COMPLETE, packet);
-	server.jobs.remove(job);
+	end(server, job, Count.COMPLETED);
 }
 
 function workData(server: Server, peer: Peer, packet: Packet): void {
@@ -218,7 +221,7 @@ function workFail(server: Server, peer: Peer, packet: Packet): void {
 		return;
 	}
 	for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, handle);
-	server.jobs.remove(job);
+	end(server, job, Count.FAILED);
 }
 
 function workException(server: Server, peer: Peer, packet: Packet): void {
@@ -232,11 +235,18 @@ function workException(server: Server, peer: Peer, packet: Packet): void {
 		else client.receiver.send(Type.WORK_FAIL, handle);
 	}
 	peer.asWorker().lastException = handle;
-	server.jobs.remove(job);
+	end(server, job, Count.EXCEPTIONS);
+}
+
+/** Its worker has said how the job ended. */
+function end(server: Server, job: Job, ending: Ending): void {
+	job.queue.metrics.run.observe((server.nowMs() - job.since) | 0);
+	server.jobs.remove(job, ending);
 }
 
 /** The worker's packet goes to every client of the job; one that takes it too slowly makes the worker wait. */
 function forward(peer: Peer, job: Job, type: number, packet: Packet): void {
+	if (type !== Type.WORK_STATUS) job.queue.metrics.count(Count.RESULT_BYTES, job.priority, packet.lengthOf(1));
 	for (const { receiver } of job.clients) {
 		receiver.forward(type, packet);
 		if (receiver.isCongested) {

@@ -5,6 +5,7 @@
 // list and is listed again when it next sleeps: so PRE_SLEEP costs nothing for abilities nobody asked for meanwhile.
 
 import type { Job, Priority, Receiver } from "./job.ts";
+import type { FunctionMetrics } from "./metrics.ts";
 
 /** A worker's claim to a function. */
 export class Ability {
@@ -138,6 +139,8 @@ class JobList {
 /** One function. */
 export class FunctionQueue {
 	readonly name: string;
+	/** What is counted about it; functions that are too many share one. */
+	readonly metrics: FunctionMetrics;
 	/** Jobs in all: queued, delayed, running, and held for a commit. */
 	total = 0;
 	running = 0;
@@ -160,8 +163,9 @@ export class FunctionQueue {
 	#firstSleeper: Ability | undefined = undefined;
 	#lastSleeper: Ability | undefined = undefined;
 
-	constructor(name: string) {
+	constructor(name: string, metrics: FunctionMetrics) {
 		this.name = name;
+		this.metrics = metrics;
 	}
 
 	/** Queued jobs of one priority. */
@@ -169,9 +173,20 @@ export class FunctionQueue {
 		return this.#lists[priority].length;
 	}
 
+	/** The job of one priority whose turn is next; its `next` follow. */
+	firstAt(priority: Priority): Job | undefined {
+		return this.#lists[priority].first;
+	}
+
 	/** The job whose turn it is, left in place. */
 	next(): Job | undefined {
 		return this.#lists[0].first ?? this.#lists[1].first ?? this.#lists[2].first;
+	}
+
+	/** Takes no more jobs of this priority. */
+	isFull(priority: Priority): boolean {
+		const limit = this.maxQueue[priority];
+		return limit > 0 && this.total >= limit;
 	}
 
 	/** Queues a job; true when its priority had none before. */

@@ -6,6 +6,7 @@ import type { TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { Access, certificateNames, plainAddress } from "./access.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Tls, TlsOptions } from "./tls.ts";
 
 /** Takes a connection that was accepted; `isLocal`: through a Unix socket. */
@@ -24,6 +25,7 @@ export class Gate {
 	readonly access: Access;
 	readonly #options: GateOptions;
 	readonly #log: Log;
+	readonly #metrics: Metrics;
 	/** Makes room for one more, if it can. */
 	readonly #makeRoom: () => boolean;
 	#tls: Tls | undefined;
@@ -32,7 +34,7 @@ export class Gate {
 	readonly #counts = new Map<string, number>();
 
 	/** `makeRoom` is called when all places are taken. Throws GearmanError BAD_ARGUMENT. */
-	constructor(options: GateOptions, log: Log, makeRoom: () => boolean) {
+	constructor(options: GateOptions, log: Log, metrics: Metrics, makeRoom: () => boolean) {
 		this.access = new Access(options.allow, options.deny);
 		if (this.access.needsNames && options.tls?.caFile === undefined) {
 			const message = "rules about names (name:…) need --ssl and --ssl-ca-file: only a certificate has a name";
@@ -40,6 +42,7 @@ export class Gate {
 		}
 		this.#options = options;
 		this.#log = log;
+		this.#metrics = metrics;
 		this.#makeRoom = makeRoom;
 	}
 
@@ -90,6 +93,7 @@ export class Gate {
 			return this.#refuse(socket, `Too many connections: more than ${maxConnections} are refused`);
 		}
 		this.count++;
+		this.#metrics.accepted++;
 		if (key !== undefined) this.#counts.set(key, ofAddress + 1);
 		socket.once("close", () => {
 			this.count--;
@@ -110,6 +114,7 @@ export class Gate {
 	}
 
 	#refuse(socket: Socket, line?: string, kind = line): false {
+		this.#metrics.refused++;
 		if (line !== undefined) this.#log.errorOnceASecond(line, kind);
 		socket.destroy();
 		return false;

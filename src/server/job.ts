@@ -81,6 +81,8 @@ export class Job {
 	/** DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970. */
 	timeMs = 0;
 	heapIndex = -1;
+	/** QUEUED, RUNNING: since when; the low 32 bits of ms since 1970, a number that needs no box on the heap. */
+	since = 0;
 	/** Assignments lost so far. */
 	retries = 0;
 	numerator = 0;

@@ -20,6 +20,7 @@
 import { Delayed } from "./delayed.ts";
 import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
 import { type Client, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { Count, type Ending, type Metrics } from "./metrics.ts";
 
 /** What the table tells its owner while a call runs. */
 export interface JobEvents {
@@ -44,6 +45,7 @@ export interface JobTableOptions {
 	readonly wakeups: number | undefined;
 	/** A woken worker that has not grabbed after this long passes the wake on to the next. */
 	readonly wakeTimeoutMs: number;
+	readonly metrics: Metrics;
 }
 
 /** Shortest CAN_DO_TIMEOUT: shorter ones are raised to it, as in gearmand. */
@@ -104,16 +106,10 @@ export class JobTable {
 	functionOf(name: string): FunctionQueue {
 		let queue = this.functions.get(name);
 		if (queue === undefined) {
-			queue = new FunctionQueue(name);
+			queue = new FunctionQueue(name, this.#options.metrics.of(name));
 			this.functions.set(name, queue);
 		}
 		return queue;
-	}
-
-	/** True when the function takes no more jobs of this priority. */
-	isFull(queue: FunctionQueue, priority: Priority): boolean {
-		const limit = queue.maxQueue[priority];
-		return limit > 0 && queue.total >= limit;
 	}
 
 	/** The number in the newest handle. */
@@ -123,6 +119,7 @@ export class JobTable {
 
 	/** A new job, HELD: it has a handle and coalesces, but nobody can grab it before release(). */
 	create(request: NewJob): Job {
+		request.queue.metrics.submitted(request.priority, request.workload.length);
 		return this.#add(new Job(`${this.#options.handlePrefix}:${++this.#lastNumber}`, request));
 	}
 
@@ -131,6 +128,7 @@ export class JobTable {
 		const job = new Job(handle, request);
 		job.retries = retries;
 		job.isStored = true;
+		job.queue.metrics.count(Count.REPLAYED, job.priority);
 		return this.#add(job);
 	}
 
@@ -168,13 +166,14 @@ export class JobTable {
 	}
 
 	/** Removes a job that neither runs nor is in the background nor has a client. */
-	dropIfAbandoned(job: Job): void {
-		if (job.isAbandoned && job.state !== JobState.RUNNING) this.remove(job);
+	dropIfAbandoned(job: Job, ending: Ending = Count.ABANDONED): void {
+		if (job.isAbandoned && job.state !== JobState.RUNNING) this.remove(job, ending);
 	}
 
-	/** Takes the job out of the table, wherever it is. */
-	remove(job: Job): void {
+	/** Takes the job out of the table, wherever it is. A cancelled one ends as such, whatever its worker says. */
+	remove(job: Job, ending: Ending): void {
 		if (job.state === JobState.GONE) return;
+		job.queue.metrics.count(job.isCancelled ? Count.CANCELLED : ending, job.priority);
 		this.#leaveState(job);
 		job.state = JobState.GONE;
 		job.queue.total--;
@@ -194,7 +193,7 @@ export class JobTable {
 		for (const client of clients) client.jobs.delete(job);
 		job.clients = [];
 		job.isBackground = false;
-		if (job.state !== JobState.RUNNING) this.remove(job);
+		if (job.state !== JobState.RUNNING) this.remove(job, Count.CANCELLED);
 		else {
 			job.isCancelled = true;
 			this.#forgetUnique(job);
@@ -257,6 +256,8 @@ export class JobTable {
 		worker.jobs.add(job);
 		worker.endTurn(ability);
 		ability.queue.lateWakes = 1;
+		job.queue.metrics.grabbed(job.priority, (nowMs - job.since) | 0);
+		job.since = nowMs | 0;
 		if (ability.timeoutMs > 0) {
 			job.timeMs = nowMs + ability.timeoutMs;
 			this.#timed.add(job);
@@ -286,6 +287,7 @@ export class JobTable {
 
 	/** Drops a function nobody can do and nobody runs. The caller has dealt with its queued jobs. */
 	dropFunction(queue: FunctionQueue): void {
+		this.#options.metrics.dropped(queue.metrics);
 		this.functions.delete(queue.name);
 	}
 
@@ -295,10 +297,10 @@ export class JobTable {
 		job.retries++;
 		job.numerator = 0;
 		job.denominator = 0;
-		if (job.isCancelled || job.isAbandoned) this.remove(job);
+		if (job.isCancelled || job.isAbandoned) this.remove(job, Count.ABANDONED);
 		else if (job.retries >= this.#options.maxLostAssignments) {
 			this.#events.exhausted(job);
-			this.remove(job);
+			this.remove(job, Count.GIVEN_UP);
 		} else {
 			this.#events.lost(job);
 			this.#enqueue(job, nowMs);
@@ -310,6 +312,7 @@ export class JobTable {
 		const priority = job.priority;
 		job.state = JobState.QUEUED;
 		job.timeMs = 0;
+		job.since = (job.retries > 0 ? nowMs : Math.max(job.submittedMs, job.dueMs)) | 0;
 		if (queue.push(job)) {
 			queue.readyIndex[priority] = this.#ready[priority].length;
 			this.#ready[priority].push(queue);
@@ -334,6 +337,7 @@ export class JobTable {
 				queue.running--;
 				job.worker?.jobs.delete(job);
 				job.worker = undefined;
+				queue.metrics.running[job.priority]--;
 				break;
 		}
 		job.state = JobState.HELD;

@@ -6,6 +6,7 @@
 // front of the next batch, or alone after RETRY_MS: a job that is done must not run again after a restart.
 
 import type { Job } from "./job.ts";
+import type { StoreMetrics } from "./metrics.ts";
 import type { Change, Store } from "./stores/index.ts";
 
 /** Something that waits for a job to be durable. */
@@ -39,6 +40,7 @@ const RETRY_MS = 1000;
 
 export class Journal {
 	readonly #store: Store;
+	readonly #metrics: StoreMetrics;
 	readonly #events: JournalEvents;
 	#next: JobChange[] = [];
 	/** Of batches that were refused: what is to be written all the same. */
@@ -48,9 +50,10 @@ export class Journal {
 	#writing: Promise<void> | undefined;
 	#reserved: number;
 
-	constructor(store: Store, lastReserved: number, events: JournalEvents) {
+	constructor(store: Store, lastReserved: number, metrics: StoreMetrics, events: JournalEvents) {
 		this.#store = store;
 		this.#reserved = lastReserved;
+		this.#metrics = metrics;
 		this.#events = events;
 	}
 
@@ -96,15 +99,16 @@ export class Journal {
 	flush(): void {
 		while (this.#writing === undefined && this.#next.length > 0) {
 			const changes = this.#takeBatch();
+			const startMs = performance.now();
 			let written: void | Promise<void>;
 			try {
 				written = this.#store.write(changes);
 			} catch (error) {
-				this.#refuse(changes, error);
+				this.#refuse(changes, error, startMs);
 				continue;
 			}
-			if (written === undefined) this.#commit(changes);
-			else this.#writing = this.#settle(changes, written);
+			if (written === undefined) this.#commit(changes, startMs);
+			else this.#writing = this.#settle(changes, written, startMs);
 		}
 	}
 
@@ -131,6 +135,8 @@ export class Journal {
 			const change = next[count++];
 			if (change.kind === "add") bytes += change.job.workload.length;
 		}
+		this.#metrics.changes += count;
+		this.#metrics.bytes += bytes;
 		this.#next = count === next.length ? [] : next.splice(count);
 		return next;
 	}
@@ -143,18 +149,19 @@ export class Journal {
 		this.#kept = [];
 	}
 
-	async #settle(changes: readonly JobChange[], written: Promise<void>): Promise<void> {
+	async #settle(changes: readonly JobChange[], written: Promise<void>, startMs: number): Promise<void> {
 		try {
 			await written;
-			this.#commit(changes);
+			this.#commit(changes, startMs);
 		} catch (error) {
-			this.#refuse(changes, error);
+			this.#refuse(changes, error, startMs);
 		}
 		this.#writing = undefined;
 		this.flush();
 	}
 
-	#commit(changes: readonly JobChange[]): void {
+	#commit(changes: readonly JobChange[], startMs: number): void {
+		this.#metrics.time.observe(performance.now() - startMs);
 		if (this.#isFailing) {
 			this.#isFailing = false;
 			this.#events.recovered();
@@ -164,7 +171,9 @@ export class Journal {
 		}
 	}
 
-	#refuse(changes: readonly JobChange[], error: unknown): void {
+	#refuse(changes: readonly JobChange[], error: unknown, startMs: number): void {
+		this.#metrics.failures++;
+		this.#metrics.time.observe(performance.now() - startMs);
 		if (!this.#isFailing) {
 			this.#isFailing = true;
 			this.#events.failing(error);

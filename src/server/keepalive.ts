@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import type { Server as Listener } from "node:net";
 import { GearmanError } from "../errors.ts";
+import { descriptorOf } from "../net/internals.ts";
 
 export interface Keepalive {
 	/** Seconds; -1: the system's own, as for the others. */
@@ -25,8 +26,8 @@ const script = `
 export async function setKeepalive(listener: Listener, keepalive: Keepalive): Promise<void> {
 	const { idleSeconds, intervalSeconds, count } = keepalive;
 	const refusal = "keepalive-interval and keepalive-count need Linux and perl here";
-	const fd = (listener as unknown as { _handle?: { fd?: number } })._handle?.fd;
-	if (process.platform !== "linux" || fd === undefined || fd < 0) throw new GearmanError("COULD_NOT_LISTEN", refusal);
+	const fd = descriptorOf(listener);
+	if (process.platform !== "linux" || fd === undefined) throw new GearmanError("COULD_NOT_LISTEN", refusal);
 	const values = [idleSeconds, intervalSeconds, count].map(String);
 	await new Promise<void>((resolve, reject) => {
 		const refuse = (why: string) => reject(new GearmanError("COULD_NOT_LISTEN", `${refusal}: ${why}`));

@@ -3,6 +3,7 @@
 // Large workloads are queued as they are, not copied, and written a piece at a time.
 
 import type { Socket } from "node:net";
+import { canWriteNow, writeAllNow, writeNow } from "../net/internals.ts";
 import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
 
@@ -12,6 +13,8 @@ const LARGE_SLAB = 65_536;
 const COPY_LIMIT = 16_384;
 /** Bytes given to the socket at a time, so that a slow reader can be told from one that does not read. */
 const WRITE_LIMIT = 1 << 16;
+/** Bytes of one socket's queue written before others get their turn. */
+const TURN_LIMIT = 1 << 20;
 const EMPTY = Buffer.alloc(0);
 
 // Slabs are lent from the first packet of a turn until the write is done: an idle connection holds none.
@@ -32,22 +35,28 @@ function takeBack(slab: Buffer): void {
 
 export class Outgoing {
 	readonly #socket: Socket;
-	readonly #onWritten: () => void;
+	readonly #onWritten: (bytes: number) => void;
+	readonly #isDirect: boolean;
 	/** Packets of this turn, `#used` bytes of it. */
 	#slab: Buffer | undefined;
 	#used = 0;
 	/** Full slabs and large data in front of #slab. */
 	#queue: Buffer[] = [];
-	/** Slabs and pieces in the write under way. */
-	#lent: Buffer[] = [];
+	/** The slab in the write under way. */
+	#lent: Buffer | undefined;
 	#writing = 0;
 	#queued = 0;
 	readonly #written = () => this.#finishWrite();
+	readonly #goOn = () => {
+		const bytes = this.flush();
+		if (bytes > 0) this.#onWritten(bytes);
+	};
 
-	/** `onWritten` is called when a write is done and `pending` has shrunk. */
-	constructor(socket: Socket, onWritten: () => void) {
+	/** `onWritten` is called when a write of so many bytes is done and `pending` has shrunk. */
+	constructor(socket: Socket, onWritten: (bytes: number) => void) {
 		this.#socket = socket;
 		this.#onWritten = onWritten;
+		this.#isDirect = canWriteNow(socket);
 	}
 
 	/** Bytes not yet taken by the kernel. */
@@ -85,24 +94,56 @@ export class Outgoing {
 		} else this.#append(bytes);
 	}
 
-	/** Hands what has gathered to the socket, unless a write is under way; its end flushes again. */
-	flush(): void {
-		if (this.#writing > 0) return;
+	/**
+	 * Hands what has gathered to the socket, unless a write is under way; its end flushes again. Returns how many bytes
+	 * the kernel took right away; onWritten is not called for these.
+	 */
+	flush(): number {
+		if (this.#writing > 0) return 0;
+		if (this.#queue.length > 0) return this.#flushQueue();
 		const slab = this.#slab;
-		if (this.#queue.length === 0) {
-			if (slab === undefined) return;
-			this.#slab = undefined;
-			this.#writing = this.#used;
-			this.#used = 0;
-			this.#lent.push(slab);
-			this.#socket.write(slab.subarray(0, this.#writing), this.#written);
-		} else this.#flushQueue();
+		if (slab === undefined) return 0;
+		const bytes = slab.subarray(0, this.#used);
+		this.#slab = undefined;
+		this.#used = 0;
+		if (this.#isDirect && writeNow(this.#socket, bytes, this.#written)) {
+			takeBack(slab);
+			return bytes.length;
+		}
+		this.#writing = bytes.length;
+		this.#lent = slab;
+		if (!this.#isDirect) this.#socket.write(bytes, this.#written);
+		return 0;
 	}
 
-	#flushQueue(): void {
+	/** As much as the kernel takes, but no more than a turn's share: others want to be served as well. */
+	#flushQueue(): number {
 		this.#closeSlab();
-		const socket = this.#socket;
-		socket.cork();
+		let written = 0;
+		while (this.#queue.length > 0) {
+			if (written >= TURN_LIMIT) {
+				setImmediate(this.#goOn);
+				break;
+			}
+			const pieces = this.#takePieces();
+			if (this.#isDirect) {
+				if (!writeAllNow(this.#socket, pieces, this.#written)) break;
+				written += this.#writing;
+				this.#writing = 0;
+			} else {
+				this.#socket.cork();
+				for (let i = 1; i < pieces.length; i++) this.#socket.write(pieces[i - 1]);
+				this.#socket.write(pieces[pieces.length - 1], this.#written);
+				this.#socket.uncork();
+				break;
+			}
+		}
+		return written;
+	}
+
+	/** What is next in the queue, at most WRITE_LIMIT bytes of it: they count as being written. */
+	#takePieces(): Buffer[] {
+		const pieces: Buffer[] = [];
 		while (this.#writing < WRITE_LIMIT && this.#queue.length > 0) {
 			let piece = this.#queue[0];
 			const room = WRITE_LIMIT - this.#writing;
@@ -112,19 +153,17 @@ export class Outgoing {
 			} else this.#queue.shift();
 			this.#writing += piece.length;
 			this.#queued -= piece.length;
-			const isLast = this.#writing === WRITE_LIMIT || this.#queue.length === 0;
-			if (isLast) socket.write(piece, this.#written);
-			else socket.write(piece);
+			pieces.push(piece);
 		}
-		socket.uncork();
+		return pieces;
 	}
 
 	#finishWrite(): void {
-		for (const slab of this.#lent) takeBack(slab);
-		this.#lent.length = 0;
+		if (this.#lent !== undefined) takeBack(this.#lent);
+		this.#lent = undefined;
+		const bytes = this.#writing;
 		this.#writing = 0;
-		this.flush();
-		this.#onWritten();
+		this.#onWritten(bytes + this.flush());
 	}
 
 	/** A slab with room for `bytes` more. */

@@ -14,6 +14,7 @@
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
+import { readInto } from "../net/internals.ts";
 import { Type } from "../protocol/commands.ts";
 import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
@@ -21,6 +22,7 @@ import { run } from "./commands.ts";
 import { Worker } from "./function-queue.ts";
 import { Client, type Job, JobState, type Receiver } from "./job.ts";
 import type { Waiter } from "./journal.ts";
+import { Count } from "./metrics.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Server } from "./server.ts";
 import { runLine } from "./text-commands.ts";
@@ -74,23 +76,24 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	#isClosing = false;
 	#lingerTimer: NodeJS.Timeout | undefined;
 
-	constructor(server: Server, socket: Socket, id: number) {
+	constructor(server: Server, accepted: Socket, id: number) {
 		this.id = id;
 		this.server = server;
+		const socket = readInto(accepted, (bytes) => this.receive(bytes));
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
-		this.mayChange = server.mayChange(socket);
+		this.mayChange = server.mayChange(accepted);
 		this.wantsExceptions = server.options.exceptions;
 		this.#parser = new Parser(this, server.options.maxPacketBytes, server.patience.accountOf(this));
-		this.#outgoing = new Outgoing(socket, () => this.#onWritten());
-		socket.on("data", (bytes: Buffer) => this.receive(bytes));
+		this.#outgoing = new Outgoing(socket, (bytes) => this.#onWritten(bytes));
 		socket.on("end", () => this.#end());
 		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`));
 		socket.on("close", () => this.#leave());
 	}
 
 	receive(bytes: Buffer): void {
+		this.server.metrics.receivedBytes += bytes.length;
 		this.#parser.write(bytes);
 	}
 
@@ -158,6 +161,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	/** An ERROR packet. */
 	error(code: ServerErrorCode, text: string = SERVER_ERRORS[code]): void {
 		this.server.log.warning(`${this.name} GEARMAN_${code}:${text}`);
+		this.server.metrics.countError(code);
 		this.send(Type.ERROR, `${code}\0${text}`);
 	}
 
@@ -175,7 +179,7 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		job.isBackground = false;
 		job.isStored = false;
 		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
-		else this.server.jobs.dropIfAbandoned(job);
+		else this.server.jobs.dropIfAbandoned(job, Count.REFUSED);
 		this.#answerHeld(job, Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
 	}
 
@@ -213,8 +217,9 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 	flush(): void {
 		this.isDirty = false;
 		if (this.isClosed) return;
-		this.#outgoing.flush();
-		if (this.#isEnded) this.#endIfSent();
+		const bytes = this.#outgoing.flush();
+		if (bytes > 0) this.#onWritten(bytes);
+		else if (this.#isEnded) this.#endIfSent();
 	}
 
 	/** Ends the connection at once; what it was to get is lost. */
@@ -299,7 +304,8 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#sent();
 	}
 
-	#onWritten(): void {
+	#onWritten(bytes: number): void {
+		this.server.metrics.sentBytes += bytes;
 		if (this.#isEnded) this.#endIfSent();
 		if (this.#outgoing.pending <= CONGESTED && this.#onDrained.length > 0) this.#release();
 		if (!this.#isBlocked) return;

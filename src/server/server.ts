@@ -13,6 +13,7 @@ import { Gate } from "./gate.ts";
 import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
+import { Count, Metrics } from "./metrics.ts";
 import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
@@ -81,6 +82,8 @@ export interface ServerOptions {
 	readonly storeOptions?: Readonly<Record<string, string | undefined>>;
 	/** A store of your own, in place of queueType. */
 	readonly store?: Store;
+	/** Functions that are counted one by one in the metrics; the others as one. Default 1000. */
+	readonly metricsFunctions?: number;
 	/** What `version` answers. Default: this package's. */
 	readonly version?: string;
 	readonly log?: Log;
@@ -129,6 +132,7 @@ export class Server implements JobEvents {
 	readonly log: Log;
 	readonly gate: Gate;
 	readonly patience: Patience;
+	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	/** Commands that change something are taken at addresses of their own alone. */
@@ -172,18 +176,20 @@ export class Server implements JobEvents {
 			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
 		}
 		this.log = log;
+		this.metrics = new Metrics(this.options.metricsFunctions);
 		this.hasAdminListeners = this.options.adminListen.length > 0 || this.options.inherited?.admin !== undefined;
 		this.patience = new Patience(this.options, (peer, why) => {
 			log.errorOnceASecond(`${peer.name} is dropped: it ${why}`, "patience");
 			peer.destroy();
 		});
-		this.gate = new Gate(this.options, log, () => this.patience.makeRoom());
+		this.gate = new Gate(this.options, log, this.metrics, () => this.patience.makeRoom());
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
 			handlePrefix: this.options.handlePrefix,
 			maxLostAssignments: retries < 0 ? Number.POSITIVE_INFINITY : Math.max(1, retries),
 			wakeups: this.options.workerWakeup,
 			wakeTimeoutMs: this.options.wakeTimeoutMs,
+			metrics: this.metrics,
 		});
 		this.stopped = new Promise((resolve) => {
 			this.#setStopped = resolve;
@@ -197,7 +203,7 @@ export class Server implements JobEvents {
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
-		this.#journal = new Journal(store, lastReserved, {
+		this.#journal = new Journal(store, lastReserved, this.metrics.store, {
 			pending: () => this.#scheduleTurn(),
 			failing: (error) => {
 				const reason = error instanceof Error ? error.message : error;
@@ -387,10 +393,12 @@ export class Server implements JobEvents {
 	}
 
 	timedOut(job: Job): void {
+		job.queue.metrics.count(Count.TIMED_OUT, job.priority);
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
 	}
 
 	lost(job: Job): void {
+		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
 	}
 

@@ -2,6 +2,7 @@
 // by command). Replies are latin1 strings of bytes, as names are.
 
 import { Type } from "../protocol/commands.ts";
+import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
 import { shown } from "./listeners.ts";
@@ -32,6 +33,7 @@ const commands: readonly TextCommand[] = [
 	{ name: "create function", isChange: true, run: createFunction },
 	{ name: "drop function", isChange: true, run: dropFunction },
 	{ name: "maxqueue", isChange: true, run: maxQueue },
+	{ name: "metrics", run: metrics },
 	{ name: "getpid", run: () => `OK ${process.pid}\n` },
 	{ name: "verbose", run: (server) => `OK ${server.log.level}\n` },
 	{ name: "version", run: (server) => `OK ${server.options.version}\n` },
@@ -114,6 +116,11 @@ function* workersLine(peer: Peer): Generator<string> {
 		const name = ` ${printable(queue.name)}`;
 		for (let i = 0; i < Math.min(registrations, MAX_REPEATS); i++) yield name;
 	}
+}
+
+/** Text for Prometheus, and the dot: no line of the text is one. */
+function metrics(server: Server): Buffer {
+	return Buffer.concat([expose(server, "prometheus"), Buffer.from(".\n")]);
 }
 
 function showJobs(server: Server): Buffer {

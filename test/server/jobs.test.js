@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { Worker } from "../../dist/server/function-queue.js";
 import { Client, HIGH, JobState, LOW, NORMAL, uniqueKeyOf } from "../../dist/server/job.js";
 import { JobTable } from "../../dist/server/jobs.js";
+import { Count, Metrics } from "../../dist/server/metrics.js";
 
 const WAKE_TIMEOUT_MS = 200;
 const receiver = { send() {}, forward() {}, isCongested: false, onceDrained() {} };
@@ -24,6 +25,7 @@ function create(options = {}) {
 		maxLostAssignments: Number.POSITIVE_INFINITY,
 		wakeups: undefined,
 		wakeTimeoutMs: WAKE_TIMEOUT_MS,
+		metrics: new Metrics(),
 		...options,
 	});
 	return { table, told };
@@ -48,6 +50,8 @@ function submit(table, name, { priority = NORMAL, dueMs = 0, client, unique = ""
 	return job;
 }
 
+const ENDINGS = [Count.COMPLETED, Count.FAILED, Count.EXCEPTIONS, Count.CANCELLED, Count.ABANDONED, Count.GIVEN_UP];
+
 /** What must be true of a table at any time. */
 function check(t, table, workers) {
 	const jobs = [...table.jobs()];
@@ -62,6 +66,11 @@ function check(t, table, workers) {
 			const count = mine.filter((job) => job.state === JobState.QUEUED && job.priority === priority).length;
 			t.is(queue.queuedAt(priority), count);
 			t.is(queue.readyIndex[priority] >= 0, count > 0);
+			const running = mine.filter((job) => job.state === JobState.RUNNING && job.priority === priority).length;
+			t.is(queue.metrics.running[priority], running);
+			const counted = (count) => queue.metrics.counted(count, priority);
+			const ended = ENDINGS.reduce((sum, ending) => sum + counted(ending), 0);
+			t.is(counted(Count.SUBMITTED), ended + mine.filter((job) => job.priority === priority).length);
 		}
 		const abilities = workers.map((worker) => worker.abilities.get(queue)).filter((ability) => ability);
 		t.is(
@@ -160,7 +169,7 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 						break;
 					case "finish":
 						for (const job of worker.jobs) {
-							table.remove(job);
+							table.remove(job, Count.COMPLETED);
 							break;
 						}
 						break;
@@ -182,7 +191,7 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 				check(t, table, workers);
 			}
 			for (const worker of workers) table.removeWorker(worker, nowMs);
-			for (const job of [...table.jobs()]) table.remove(job);
+			for (const job of [...table.jobs()]) table.remove(job, Count.COMPLETED);
 			check(t, table, workers);
 			t.is(table.size, 0);
 			t.is(new Set(told.removed).size, told.removed.length);
@@ -215,7 +224,7 @@ test("a function with many jobs does not starve another", (t) => {
 test("handles count up and are never used twice", (t) => {
 	const { table } = create();
 	const one = submit(table, "f");
-	table.remove(one);
+	table.remove(one, Count.COMPLETED);
 	t.deepEqual([one.handle, submit(table, "f").handle], ["H:1", "H:2"]);
 });
 
@@ -229,7 +238,7 @@ test("the same unique in several functions is several jobs, in any order of remo
 		const jobs = names.map((each) => submit(table, each, { unique: "u" }));
 		for (const nth of order) {
 			t.is(table.findCoalescing(names[nth], "u"), jobs[nth]);
-			table.remove(jobs[nth]);
+			table.remove(jobs[nth], Count.COMPLETED);
 			t.is(table.findCoalescing(names[nth], "u"), undefined);
 		}
 		t.is(table.findUnique("u"), undefined);

@@ -43,6 +43,12 @@ const routes: readonly Route[] = [
 		access: "everybody",
 		run: async (exchange) => (await import("./http-health.ts")).readyz(exchange),
 	},
+	{
+		method: "GET",
+		path: "/metrics",
+		access: "read",
+		run: async (exchange) => (await import("./http-metrics.ts")).metrics(exchange),
+	},
 ];
 
 /** Finds the route and runs it. Never rejects. */
