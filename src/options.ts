@@ -146,6 +146,7 @@ const server = {
 	"worker-wakeup": { type: "number", short: "w", arg: "N", range: [0, 65_535], describe: "Sleeping workers woken a job; 0: all; default: as many as there are jobs", group: "Jobs" },
 	"round-robin": { type: "boolean", short: "R", describe: "Take turns between a worker's functions (always on)", group: "Jobs" },
 	exceptions: { type: "boolean", describe: "Send WORK_EXCEPTION to all clients, asked for or not", group: "Jobs" },
+	"drain-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "0", describe: "At SIGTERM and SIGINT running jobs have TIME to finish, and no more are given out; a second signal stops at once", group: "Jobs" },
 	"queue-type": { type: "string", short: "q", arg: "STORE", default: "sqlite", describe: "Where background jobs are kept: sqlite, file, builtin (memory), postgres, mysql, redis, memcached, or a module's path or package", group: "Store" },
 	"state-dir": { type: "string", arg: "DIR", describe: "Where sqlite and file keep jobs, one file a port; default /var/lib/gearman as root, else ~/.local/state/gearman", env: ["STATE_DIRECTORY"], group: "Store" },
 	"queue-sync": { type: "string", arg: "HOW", choices: ["full", "normal"], default: "full", describe: "sqlite, file: full survives a power cut; normal is faster, and a power cut may take the last jobs", group: "Store" },

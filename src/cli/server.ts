@@ -28,7 +28,7 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	const log = await openLog(options);
 	const server = new Server({ ...settings(options), storeOptions, log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
-	listenToSignals(server);
+	listenToSignals(server, options["drain-timeout"] ?? 0);
 	try {
 		await server.start();
 		if (options["pid-file"] !== undefined) writePidFile(options["pid-file"]);
@@ -92,6 +92,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		workerWakeup: options["worker-wakeup"],
 		exceptions: options.exceptions,
 		maxPacketBytes: sizeInBytes("max-packet-size", options["max-packet-size"]),
+		drainTimeoutMs: options["drain-timeout"],
 		idleTimeoutMs: options["idle-timeout"],
 		packetTimeoutMs: options["packet-timeout"],
 		maxUnfinishedBytes:
@@ -225,8 +226,11 @@ async function openSyslog(): Promise<(level: Level, line: string) => void> {
 		logger.stdin.write(`<${LOG_DAEMON | LEVELS.indexOf(level)}>${line.replace(/\n/g, " ")}\n`, "latin1");
 }
 
-function listenToSignals(server: Server): void {
-	for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => server.requestStop("quick"));
+function listenToSignals(server: Server, drainTimeoutMs: number): void {
+	// The second one stops at once, as the first does where there is nothing to wait for.
+	for (const signal of ["SIGTERM", "SIGINT"] as const) {
+		process.on(signal, () => server.requestStop(drainTimeoutMs > 0 && server.isGranting ? "finish" : "quick"));
+	}
 	// A listener also keeps Node from opening its debugger at SIGUSR1.
 	for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => server.requestStop("graceful"));
 	process.on("SIGHUP", () => {

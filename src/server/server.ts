@@ -1,14 +1,10 @@
 // The job server: open the store, replay it, listen, serve, drain, close. Owns what all peers share (job table, journal,
 // log) and the only timer. cli/server.ts runs one a process; tests and users of the library run as many as they like.
 
-import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
-import { hostname, totalmem } from "node:os";
 import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
-import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
-import type { Endpoint } from "./endpoint.ts";
 import { Gate } from "./gate.ts";
 import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
@@ -17,110 +13,9 @@ import { Count, Metrics } from "./metrics.ts";
 import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
+import { type ServerOptions, type Settings, settingsOf } from "./settings.ts";
 import { loadStore, type Store } from "./stores/index.ts";
-import type { TlsOptions } from "./tls.ts";
 
-export interface ServerOptions {
-	/** Addresses or host names, with a port of their own or without, and unix:/path; none: all addresses. */
-	readonly listen?: readonly string[];
-	/** File mode of Unix sockets. Default 0o660. */
-	readonly socketMode?: number;
-	/** Sockets that are open already, in place of what `listen` and `port` name. */
-	readonly inherited?: Readonly<Partial<Record<"gear" | "http" | "admin", readonly Endpoint[]>>>;
-	/** ADDRESS:PORT or unix:/path, where alone changing commands are taken then. */
-	readonly adminListen?: readonly string[];
-	/** Rules for who may connect; see access.ts. Default: everybody. */
-	readonly allow?: readonly string[];
-	readonly deny?: readonly string[];
-	/** 0: any free port. Default 4730. */
-	readonly port?: number;
-	/** Protocols spoken beside Gearman's own: "http". */
-	readonly protocols?: readonly string[];
-	/** Where HTTP is spoken; none: where Gearman is. */
-	readonly httpListen?: readonly string[];
-	/** 0: any free port. Default 8080. */
-	readonly httpPort?: number;
-	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
-	readonly httpHosts?: readonly string[];
-	/** Connections the kernel may hold for us to accept. */
-	readonly backlog?: number;
-	/** Connections at once; more are closed as they come. */
-	readonly maxConnections?: number;
-	/** A connection that never said anything is closed after this long; 0: never. Default 300,000 ms. */
-	readonly idleTimeoutMs?: number;
-	/** So is one that began a packet, unless the packet moves on by 16 KiB; 0: never. Default 60,000 ms. */
-	readonly packetTimeoutMs?: number;
-	/** Memory for packets that are not whole yet, over all connections. Default: a quarter of the memory there is. */
-	readonly maxUnfinishedBytes?: number;
-	/** Of one address, or one IPv6 /64, other than loopback. */
-	readonly maxConnectionsPerAddress?: number;
-	/** -1: the system's. Default 60. */
-	readonly keepaliveIdleSeconds?: number;
-	readonly keepaliveIntervalSeconds?: number;
-	readonly keepaliveCount?: number;
-	/** TLS on all TCP ports. */
-	readonly tls?: TlsOptions;
-	/** Job handles are `${handlePrefix}:${n}`; at most 50 characters. Default H:<host name>. */
-	readonly handlePrefix?: string;
-	/** A job is failed when its Nth assignment is lost; -1: never; 0 is as 1. Default -1. */
-	readonly jobRetries?: number;
-	/** Sleeping workers woken a job; 0: all of them; default: as many as there are jobs. */
-	readonly workerWakeup?: number;
-	/** A woken worker that has not grabbed after this long passes the wake on. Default 100 ms. */
-	readonly wakeTimeoutMs?: number;
-	/** Send WORK_EXCEPTION to all clients, asked for or not. */
-	readonly exceptions?: boolean;
-	/** Largest packet body in bytes. Default 256 MiB. */
-	readonly maxPacketBytes?: number;
-	/** A peer that takes none of the replies waiting for it for this long is dropped, in ms. Default 30,000. */
-	readonly stallMs?: number;
-	/** Allow the admin command `shutdown`. */
-	readonly allowShutdown?: boolean;
-	/** Where background jobs are kept. Default "builtin": in memory. */
-	readonly queueType?: string;
-	/** Options of the stores, by their names at the command line, e.g. `state-dir`. */
-	readonly storeOptions?: Readonly<Record<string, string | undefined>>;
-	/** A store of your own, in place of queueType. */
-	readonly store?: Store;
-	/** Functions that are counted one by one in the metrics; the others as one. Default 1000. */
-	readonly metricsFunctions?: number;
-	/** What `version` answers. Default: this package's. */
-	readonly version?: string;
-	readonly log?: Log;
-}
-
-const DEFAULTS = {
-	listen: [],
-	socketMode: 0o660,
-	adminListen: [],
-	port: 4730,
-	protocols: [],
-	httpListen: [],
-	httpPort: 8080,
-	httpHosts: [],
-	backlog: 511,
-	keepaliveIdleSeconds: 60,
-	keepaliveIntervalSeconds: -1,
-	keepaliveCount: -1,
-	jobRetries: -1,
-	exceptions: false,
-	maxPacketBytes: MAX_PACKET_BYTES,
-	stallMs: 30_000,
-	idleTimeoutMs: 300_000,
-	packetTimeoutMs: 60_000,
-	wakeTimeoutMs: 100,
-	allowShutdown: false,
-	queueType: "builtin",
-	storeOptions: {},
-} as const satisfies ServerOptions;
-
-type Settings = Omit<ServerOptions, "log"> &
-	Required<Pick<ServerOptions, keyof typeof DEFAULTS | "maxUnfinishedBytes" | "handlePrefix" | "version">>;
-
-/** Places in a packet are 32-bit numbers. */
-const MAX_MAX_PACKET = 2047 * 1024 * 1024;
-/** A handle has to fit C clients' 63 characters, its number included. */
-const MAX_PREFIX = 50;
 /** A client that takes nothing is dropped this soon when a worker has to wait for it, and its other clients with it. */
 const WORKER_STALL_MS = 5000;
 /** Jobs replayed before others get their turn. */
@@ -143,6 +38,8 @@ export class Server implements JobEvents {
 	readonly blocked = new Set<Peer>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
+	/** Gives jobs to workers; else it stops when the last running one is done. */
+	isGranting = true;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
 	/** The jobs of the last run are back. */
@@ -159,22 +56,13 @@ export class Server implements JobEvents {
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
 	#timer: NodeJS.Timeout | undefined;
+	#drainTimer: NodeJS.Timeout | undefined;
 	#timerMs = Number.POSITIVE_INFINITY;
 	#lastPeerId = 0;
 
 	constructor(options: ServerOptions = {}) {
 		const { log = new Log(), ...given } = options;
-		const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-		const handlePrefix = `H:${hostname().replace(/[^!-~]/g, "-")}`.slice(0, MAX_PREFIX);
-		const maxUnfinishedBytes = quarterOfMemory();
-		this.options = { ...DEFAULTS, handlePrefix, maxUnfinishedBytes, version: packageVersion(), ...defined };
-		if (this.options.handlePrefix.length > MAX_PREFIX || !/^[!-~]+$/.test(this.options.handlePrefix)) {
-			const message = `job-handle-prefix has to be 1 to ${MAX_PREFIX} printable ASCII characters without blanks`;
-			throw new GearmanError("BAD_ARGUMENT", message);
-		}
-		if (this.options.maxPacketBytes > MAX_MAX_PACKET) {
-			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
-		}
+		this.options = settingsOf(given);
 		this.log = log;
 		this.metrics = new Metrics(this.options.metricsFunctions);
 		this.hasAdminListeners = this.options.adminListen.length > 0 || this.options.inherited?.admin !== undefined;
@@ -299,14 +187,35 @@ export class Server implements JobEvents {
 		return Date.now();
 	}
 
-	/** "quick": stops at once, foreground jobs are lost. "graceful": no new connections or jobs, then as the last ends. */
-	requestStop(how: "quick" | "graceful"): void {
-		if (how === "graceful" && !this.isDraining) {
-			this.log.info("Graceful shutdown: waiting for jobs to finish");
-			this.isDraining = true;
-			for (const protocol of this.#protocols) protocol.close();
-		}
-		if (how === "quick" || this.jobs.size === 0) void this.stop();
+	/**
+	 * "quick": stops at once, foreground jobs are lost. "graceful": takes no new connections or jobs, stops as the last job
+	 * ends. "finish": grants no more jobs either, stops as the last running one ends, at the latest after drainTimeoutMs;
+	 * queued jobs stay in the store.
+	 */
+	requestStop(how: "quick" | "graceful" | "finish"): void {
+		if (how === "quick") return void this.stop();
+		if (how === "finish" && this.isGranting) {
+			const { drainTimeoutMs } = this.options;
+			this.log.info(`Shutdown: running jobs have ${drainTimeoutMs / 1000} s to finish`);
+			this.isGranting = false;
+			this.#drainTimer = setTimeout(() => {
+				this.log.notice(`Shutdown: ${this.#runningJobs()} jobs did not finish in time`);
+				void this.stop();
+			}, drainTimeoutMs);
+		} else if (how === "graceful" && !this.isDraining) this.log.info("Graceful shutdown: waiting for jobs to finish");
+		if (!this.isDraining) for (const protocol of this.#protocols) protocol.close();
+		this.isDraining = true;
+		this.#stopIfDone();
+	}
+
+	#stopIfDone(): void {
+		if (this.isDraining && (this.isGranting ? this.jobs.size : this.#runningJobs()) === 0) void this.stop();
+	}
+
+	#runningJobs(): number {
+		let running = 0;
+		for (const queue of this.jobs.functions.values()) running += queue.running;
+		return running;
 	}
 
 	/** Stops at once; resolves when all is closed. */
@@ -318,6 +227,7 @@ export class Server implements JobEvents {
 		this.#endTurn();
 		for (const protocol of this.#protocols) await protocol.end();
 		this.patience.stop();
+		clearTimeout(this.#drainTimer);
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
@@ -384,6 +294,7 @@ export class Server implements JobEvents {
 	}
 
 	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
+		if (!this.isGranting) return;
 		worker.receiver.send(Type.NOOP, "");
 	}
 
@@ -400,11 +311,13 @@ export class Server implements JobEvents {
 	lost(job: Job): void {
 		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
+		// The job table is in the midst of it.
+		if (!this.isGranting) setImmediate(() => this.#stopIfDone());
 	}
 
 	removed(job: Job): void {
 		if (job.isStored) this.journal.remove(job);
-		if (this.isDraining && this.jobs.size === 0) void this.stop();
+		if (this.isDraining) this.#stopIfDone();
 	}
 
 	#scheduleTurn(): void {
@@ -445,15 +358,4 @@ export class Server implements JobEvents {
 		}
 		this.#arm();
 	}
-}
-
-/** Of the container's memory where it has a limit; at least 64 MiB. */
-function quarterOfMemory(): number {
-	const all = totalmem();
-	return Math.max(64 << 20, Math.min(all, process.constrainedMemory() || all) / 4);
-}
-
-function packageVersion(): string {
-	const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-	return (JSON.parse(text) as { version: string }).version;
 }
