@@ -50,6 +50,10 @@ const connection = {
 	...tls,
 } as const satisfies Record<string, Option>;
 
+const configured = {
+	config: { type: "string", arg: "FILE", describe: "Configuration file (TOML); default: ~/.config/gearman/config.toml, else /etc/gearman/config.toml", group: "Process" },
+} as const satisfies Record<string, Option>;
+
 const general = {
 	help: { type: "boolean", short: "H", describe: "Show this help", isAct: true },
 	version: { type: "boolean", short: "V", describe: "Show the version", isAct: true },
@@ -86,6 +90,7 @@ const client = {
 	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },
 	count: { type: "string", short: "c", arg: "N", describe: "Only for workers", hidden: true, isAct: true },
 	...process,
+	...configured,
 	...general,
 } as const satisfies Record<string, Option>;
 
@@ -115,6 +120,7 @@ const worker = {
 	prefix: { type: "boolean", short: "P", describe: "Only for clients", hidden: true, isAct: true },
 	"no-input": { type: "boolean", short: "s", describe: "Only for clients", hidden: true, isAct: true },
 	...process,
+	...configured,
 	...general,
 } as const satisfies Record<string, Option>;
 
@@ -187,6 +193,8 @@ const server = {
 	coredump: { type: "boolean", describe: "Leave a core file at a crash", group: "Process" },
 	threads: { type: "number", short: "t", arg: "N", range: [0, 65_535], describe: "Accepted for old command lines; no effect", group: "Limits" },
 	"hashtable-buckets": { type: "number", arg: "N", range: [1, MAX_32], describe: "Accepted for old command lines; no effect", group: "Limits" },
+	...configured,
+	"check-config": { type: "boolean", describe: "Check options, certificates, addresses and store, say what is found, and exit", isAct: true, group: "Process" },
 	"config-file": { type: "string", arg: "FILE", describe: "Read more options from FILE (also @FILE); the command line wins", group: "Process" },
 	"check-args": { type: "boolean", describe: "Check the command line and exit", isAct: true, group: "Process" },
 	help: { type: "boolean", short: "h", describe: "Show this help", isAct: true },
@@ -212,6 +220,7 @@ const admin = {
 	watch: { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Ask again every TIME (2s)", group: "Output" },
 	...connection,
 	timeout: { type: "duration", short: "t", arg: "TIME", default: "10s", range: [1, MAX_32], describe: "Longest wait for an answer", group: "Connection" },
+	config: { ...configured.config, group: "Other" },
 	...general,
 } as const satisfies Record<string, Option>;
 

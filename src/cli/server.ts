@@ -21,8 +21,12 @@ const SHARE_OF_ADDRESS = 0.75;
 export async function run(options: Options<"server">, operands: string[]): Promise<number> {
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
 	refuseWhatIsNotThere(options);
-	await setLimits(options);
 	const storeOptions = storeSettings(options);
+	if (options["check-config"]) {
+		const { checkConfig } = await import("./check-config.ts");
+		return checkConfig(new Server({ ...settings(options), storeOptions }), options);
+	}
+	await setLimits(options);
 	const stateDir = keepsFiles(options["queue-type"]) ? storeOptions["state-dir"] : undefined;
 	if (options.user !== undefined) await switchUser(options.user, stateDir);
 	const log = await openLog(options);
