@@ -11,6 +11,7 @@ import { keepsFiles } from "../server/stores/index.ts";
 import { makeStateDirectory, stateDirectory } from "../server/stores/state-directory.ts";
 import { tellReady, writePidFile } from "./process.ts";
 import { sizeInBytes } from "./size.ts";
+import { notify, startWatchdog } from "./systemd.ts";
 
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
@@ -43,12 +44,16 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 		throw error;
 	}
 	tellReady();
+	startWatchdog();
 	let exitCode = 0;
-	server.replayed.catch(() => {
-		// Said in the log. Jobs that cannot be read are better seen to than forgotten.
-		exitCode = 1;
-		server.requestStop("quick");
-	});
+	server.replayed.then(
+		() => notify("READY=1", `STATUS=Listening on port ${server.port}`),
+		() => {
+			// Said in the log. Jobs that cannot be read are better seen to than forgotten.
+			exitCode = 1;
+			server.requestStop("quick");
+		},
+	);
 	await server.stopped;
 	return exitCode;
 }
@@ -233,7 +238,10 @@ async function openSyslog(): Promise<(level: Level, line: string) => void> {
 function listenToSignals(server: Server, drainTimeoutMs: number): void {
 	// The second one stops at once, as the first does where there is nothing to wait for.
 	for (const signal of ["SIGTERM", "SIGINT"] as const) {
-		process.on(signal, () => server.requestStop(drainTimeoutMs > 0 && server.isGranting ? "finish" : "quick"));
+		process.on(signal, () => {
+			server.requestStop(drainTimeoutMs > 0 && server.isGranting ? "finish" : "quick");
+			void notify("STOPPING=1");
+		});
 	}
 	// A listener also keeps Node from opening its debugger at SIGUSR1.
 	for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => server.requestStop("graceful"));

@@ -103,7 +103,8 @@ export class Server implements JobEvents {
 			// Before anybody gets a handle.
 			this.#journal.used(lastReserved);
 			await this.#journal.drain();
-			const protocols = ["gear", ...(this.hasAdminListeners ? ["admin"] : []), ...this.options.protocols];
+			// The admin address first: the others tell it to those they turn away.
+			const protocols = [...(this.hasAdminListeners ? ["admin"] : []), "gear", ...this.options.protocols];
 			for (const name of new Set(protocols)) await this.#listen(name);
 			this.#cautionIfOpen();
 		} catch (error) {
