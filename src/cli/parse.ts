@@ -4,6 +4,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { milliseconds } from "../duration.ts";
 import { GearmanError } from "../errors.ts";
 import { type Mode, type Option, type Options, options } from "../options.ts";
 import type { Configured } from "./config.ts";
@@ -178,14 +179,6 @@ function portNumber(text: string, invalid: (text: string) => GearmanError): stri
 function wholeNumber(text: string, mode: Mode): number | undefined {
 	const trimmed = mode === "server" ? text : text.trim();
 	return /^[+-]?\d+$/.test(trimmed) ? Number(trimmed) : undefined;
-}
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** "1500", "1500ms", "1.5s", "2m", "1h", "7d" → ms, whole. */
-function milliseconds(text: string): number | undefined {
-	const match = /^\s*([+-]?\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$/.exec(text);
-	return match === null ? undefined : Math.round(Number(match[1]) * (UNITS[match[2] ?? "ms"] ?? 1));
 }
 
 /**

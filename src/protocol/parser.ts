@@ -1,7 +1,7 @@
 // Bytes → packets and text lines, in the order they came. No socket, no timer, no log: the owner of a connection calls
 // write() with what it read and is called back. What must stay true:
-// - a chunk belongs to the caller and is valid only during write(): what has to wait is copied, once, into a list, and
-//   joined once when its last byte is here (never a concat a chunk);
+// - a chunk belongs to the caller and is valid only during write(): what has to wait is copied, once, to where its packet
+//   will be whole (never a concat a chunk);
 // - a size is checked against the limit before a byte is kept; an oversized packet is skipped, not buffered;
 // - the size field alone delimits a packet: missing arguments can never eat the next packet.
 
@@ -13,6 +13,10 @@ export const MAX_LINE_BYTES = 8192;
 /** Default limit of one packet's body in bytes. */
 export const MAX_PACKET_BYTES = 256 * 1024 * 1024;
 
+/** Up to here a packet gets the memory it says it needs at its first byte; a larger one when it has sent so much. */
+const BELIEVED_BYTES = 1 << 20;
+/** Smaller frames share Node's pool of memory. */
+const POOLED_BYTES = 2048;
 const EMPTY = Buffer.alloc(0);
 const MAX_FIELDS = 8;
 const LF = 0x0a;
@@ -33,8 +37,8 @@ export interface Receiver {
 
 /** Who is told how much is kept of a packet or line that is not whole yet. */
 export interface Account {
-	/** More of it came; kept, or thrown away because the packet is oversized. */
-	grew(bytes: number, isKept: boolean): void;
+	/** So many bytes of it came, and took so much more memory: none where an oversized packet is thrown away. */
+	grew(bytes: number, memory: number): void;
 	/** It is whole, or given up. */
 	ended(): void;
 }
@@ -69,9 +73,14 @@ export class Packet {
 		return this.bytes.subarray(this.#starts[index], this.#starts[index + 1] - 1);
 	}
 
-	/** The last field, the data, as bytes that may be kept. */
+	/** The last field, the data, is bytes[dataStart … end). */
+	get dataStart(): number {
+		return this.#starts[this.#count - 1];
+	}
+
+	/** The data as bytes that may be kept. */
 	keepData(): Buffer {
-		const start = this.#starts[this.#count - 1];
+		const start = this.dataStart;
 		if (start === this.end) return EMPTY;
 		const view = this.bytes.subarray(start, this.end);
 		return this.isOwned ? view : Buffer.from(view);
@@ -119,8 +128,8 @@ export class Parser {
 	readonly #maxPacketBytes: number;
 	readonly #account: Account | undefined;
 	readonly #packet = new Packet();
-	/** Bytes of an unfinished header, packet or line, each copied once. */
-	#parts: Buffer[] = [];
+	/** Begins with the #kept bytes of an unfinished header, packet or line. */
+	#frame = EMPTY;
 	#kept = 0;
 	/** Bytes the unfinished packet has in all, header included; 0 while that is unknown. */
 	#needed = 0;
@@ -184,7 +193,7 @@ export class Parser {
 	close(): void {
 		this.#isClosed = true;
 		this.#account?.ended();
-		this.#parts = [];
+		this.#frame = EMPTY;
 		this.#backlog = [];
 		this.#kept = 0;
 	}
@@ -197,7 +206,7 @@ export class Parser {
 				const skipped = Math.min(this.#skip, chunk.length - at);
 				this.#skip -= skipped;
 				at += skipped;
-				if (this.#skip > 0) this.#account?.grew(skipped, false);
+				if (this.#skip > 0) this.#account?.grew(skipped, 0);
 				else this.#account?.ended();
 			} else if (this.#kept > 0) {
 				at = this.#continue(chunk, at);
@@ -235,25 +244,26 @@ export class Parser {
 
 	/** The next bytes of an unfinished header, packet or line. */
 	#continue(chunk: Buffer, at: number): number {
-		if (this.#parts[0][0] !== 0) return this.#line(chunk, at);
+		if (this.#frame[0] !== 0) return this.#line(chunk, at);
 		const needed = this.#needed === 0 ? HEADER_BYTES : this.#needed;
 		const end = Math.min(chunk.length, at + needed - this.#kept);
 		this.#keep(chunk, at, end);
 		if (this.#kept < needed) return end;
-		const bytes = this.#join();
+		const frame = this.#frame;
 		if (this.#needed === 0) {
-			const size = this.#size(bytes, 0);
+			const size = this.#size(frame, 0);
 			if (size > 0) {
 				this.#needed = HEADER_BYTES + size;
-				this.#parts = [bytes];
-				this.#kept = HEADER_BYTES;
 				return end;
 			}
-			if (size < 0) return end;
+			this.#forget();
+			if (size < 0) {
+				if (this.#skip > 0) this.#account?.grew(0, 0);
+				return end;
+			}
 		}
-		this.#needed = 0;
-		this.#account?.ended();
-		this.#emit(bytes, 0, bytes.length, true);
+		this.#forget();
+		this.#emit(frame, 0, needed, true);
 		return end;
 	}
 
@@ -268,7 +278,7 @@ export class Parser {
 		const size = bytes.readUInt32BE(at + 8);
 		if (size > this.#maxPacketBytes) {
 			this.#skip = size;
-			this.#account?.grew(0, false);
+			this.#account?.grew(0, 0);
 			this.#receiver.onOversized(bytes.readUInt32BE(at + 4), size);
 			return -1;
 		}
@@ -301,28 +311,35 @@ export class Parser {
 		}
 		let line = chunk.toString("latin1", at, end);
 		if (this.#kept > 0) {
-			line = this.#join().toString("latin1") + line;
-			this.#account?.ended();
+			line = this.#frame.toString("latin1", 0, this.#kept) + line;
+			this.#forget();
 		}
 		this.#receiver.onLine(line.endsWith("\r") ? line.slice(0, -1) : line);
 		return lf + 1;
 	}
 
 	#keep(chunk: Buffer, start: number, end: number): void {
-		// Lines and headers may come a byte at a time: small parts are joined so that each kept byte costs about a byte.
-		const part = Buffer.from(chunk.subarray(start, end));
-		const last = this.#parts.length - 1;
-		if (last >= 0 && part.length < 512 && this.#parts[last].length < 4096) {
-			this.#parts[last] = Buffer.concat([this.#parts[last], part]);
-		} else this.#parts.push(part);
-		this.#kept += part.length;
-		this.#account?.grew(part.length, true);
+		const kept = this.#kept + end - start;
+		const had = this.#frame.length;
+		if (kept > had) this.#grow(kept);
+		this.#account?.grew(end - start, this.#frame.length - had);
+		chunk.copy(this.#frame, this.#kept, start, end);
+		this.#kept = kept;
 	}
 
-	#join(): Buffer {
-		const bytes = this.#parts.length === 1 ? this.#parts[0] : Buffer.concat(this.#parts, this.#kept);
-		this.#parts = [];
+	/** Room for what is kept: for the whole packet, once it is small or has come so far that its size can be believed. */
+	#grow(kept: number): void {
+		const isBelieved = this.#needed > 0 && (this.#needed <= BELIEVED_BYTES || kept >= BELIEVED_BYTES);
+		const size = isBelieved ? this.#needed : Math.max(kept, Math.min(this.#frame.length * 2, BELIEVED_BYTES), 64);
+		const larger = size < POOLED_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size);
+		this.#frame.copy(larger, 0, 0, this.#kept);
+		this.#frame = larger;
+	}
+
+	#forget(): void {
+		this.#account?.ended();
+		this.#frame = EMPTY;
 		this.#kept = 0;
-		return bytes;
+		this.#needed = 0;
 	}
 }

@@ -4,14 +4,14 @@
 
 import { argumentCount, fieldCount, nameOf, Type } from "../protocol/commands.ts";
 import type { Packet } from "../protocol/parser.ts";
-import { HIGH, type Job, LOW, NORMAL, type Priority, uniqueKeyOf } from "./job.ts";
+import { HIGH, type Job, LOW, NORMAL, type Priority } from "./job.ts";
 import { Count, type Ending } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
+import { MAX_UNIQUE, submitJob } from "./submit.ts";
 
-/** gearmand's GEARMAND_JOB_HANDLE_SIZE and GEARMAN_MAX_UNIQUE_SIZE, the NUL of the first included. */
+/** gearmand's GEARMAND_JOB_HANDLE_SIZE, the NUL included. */
 const HANDLE_LIMIT = 64;
-const MAX_UNIQUE = 64;
 const MAX_CLIENT_ID = 127;
 /** Longest argument in front of the data, in bytes. */
 const MAX_ARGUMENT = 65_536;
@@ -100,7 +100,7 @@ function hasLargeArgument(packet: Packet): boolean {
 }
 
 function submit(server: Server, peer: Peer, packet: Packet, priority: Priority, isBackground: boolean): void {
-	submitJob(server, peer, packet, priority, isBackground, 0, undefined);
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, priority, isBackground, 0, undefined);
 }
 
 function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
@@ -108,64 +108,14 @@ function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
 	const digits = /^\s*([+-]?\d+)/.exec(packet.text(2))?.[1] ?? "0";
 	const epoch = BigInt(digits);
 	if (epoch > MAX_INT64 || epoch < -MAX_INT64) return peer.error("ARGUMENT_TOO_LARGE", "Epoch value too large");
-	submitJob(server, peer, packet, NORMAL, BACKGROUND, Math.max(0, Number(epoch) * 1000), undefined);
+	const dueMs = Math.max(0, Number(epoch) * 1000);
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, BACKGROUND, dueMs, undefined);
 }
 
 function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: boolean): void {
 	// The aggregator argument has no meaning in gearmand either; its length limit and sentence for the reducer are kept.
 	if (packet.lengthOf(2) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
-	submitJob(server, peer, packet, NORMAL, isBackground, 0, packet.text(2));
-}
-
-function submitJob(
-	server: Server,
-	peer: Peer,
-	packet: Packet,
-	priority: Priority,
-	isBackground: boolean,
-	dueMs: number,
-	reducer: string | undefined,
-): void {
-	if (packet.lengthOf(1) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
-	if (server.isDraining) return peer.error("SHUTDOWN_GRACEFUL");
-	const { jobs, journal } = server;
-	const functionName = packet.text(0);
-	const unique = packet.text(1);
-	const workload = packet.keepData();
-	const uniqueKey = uniqueKeyOf(unique, workload);
-	const other = uniqueKey === "" ? undefined : jobs.findCoalescing(functionName, uniqueKey);
-	if (other !== undefined) return join(server, peer, other, isBackground);
-
-	const queue = jobs.functionOf(functionName);
-	if (queue.isFull(priority)) return peer.error("QUEUE_ERROR", "Job queue is full");
-	const submittedMs = server.nowMs();
-	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
-	const job = jobs.create(request);
-	journal.used(jobs.lastNumber);
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
-	if (isBackground) {
-		peer.awaitCommit(job);
-		journal.add(job, peer);
-	} else {
-		jobs.attach(job, peer.asClient());
-		// Before release(), which may wake a worker: a connection that is both hears of its job first.
-		peer.send(Type.JOB_CREATED, job.handle);
-		jobs.release(job, submittedMs);
-	}
-}
-
-/** A submit that coalesces: the workload, priority and time of the job that is there stand. */
-function join(server: Server, peer: Peer, job: Job, isBackground: boolean): void {
-	job.queue.metrics.count(Count.COALESCED, job.priority);
-	if (!isBackground) {
-		server.jobs.attach(job, peer.asClient());
-		peer.send(Type.JOB_CREATED, job.handle);
-		return;
-	}
-	// From now on the job is kept, even when the clients that wait for it leave.
-	job.isBackground = true;
-	peer.awaitCommit(job);
-	server.journal.add(job, peer);
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, isBackground, 0, packet.text(2));
 }
 
 function grab(server: Server, peer: Peer, type: number): void {

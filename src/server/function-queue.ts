@@ -4,6 +4,7 @@
 // Sleepers: each function lists the workers it may wake. A worker found awake while looking for one to wake leaves that
 // list and is listed again when it next sleeps: so PRE_SLEEP costs nothing for abilities nobody asked for meanwhile.
 
+import type { Chain } from "./backlog.ts";
 import type { Job, Priority, Receiver } from "./job.ts";
 import type { FunctionMetrics } from "./metrics.ts";
 
@@ -136,6 +137,8 @@ class JobList {
 	length = 0;
 }
 
+let lastId = 0;
+
 /** One function. */
 export class FunctionQueue {
 	readonly name: string;
@@ -145,7 +148,7 @@ export class FunctionQueue {
 	total = 0;
 	running = 0;
 	delayed = 0;
-	/** Jobs that can be grabbed now. */
+	/** Jobs that can be grabbed now. Kept by jobs.ts. */
 	queued = 0;
 	/** Registrations of workers that can do it. */
 	workers = 0;
@@ -157,6 +160,10 @@ export class FunctionQueue {
 	wakesPending = 0;
 	/** Workers woken when the next wake comes too late; doubles each time until one grabs. Kept by jobs.ts. */
 	lateWakes = 1;
+	/** Tells it from others of its name. */
+	readonly id = ++lastId;
+	/** What follows the queued Jobs, by priority. Kept by backlog.ts. */
+	readonly chains: [Chain | undefined, Chain | undefined, Chain | undefined] = [undefined, undefined, undefined];
 	/** Jobs by what they coalesce by. Kept by jobs.ts. */
 	readonly uniques = new Map<string, Job>();
 	readonly #lists = [new JobList(), new JobList(), new JobList()];
@@ -170,6 +177,11 @@ export class FunctionQueue {
 
 	/** Queued jobs of one priority. */
 	queuedAt(priority: Priority): number {
+		return this.#lists[priority].length + (this.chains[priority]?.length ?? 0);
+	}
+
+	/** Those of them that are Jobs in its list, in front of the backlog. */
+	listedAt(priority: Priority): number {
 		return this.#lists[priority].length;
 	}
 
@@ -196,7 +208,6 @@ export class FunctionQueue {
 		if (list.last === undefined) list.first = job;
 		else list.last.next = job;
 		list.last = job;
-		this.queued++;
 		return ++list.length === 1;
 	}
 
@@ -210,7 +221,6 @@ export class FunctionQueue {
 		else next.previous = previous;
 		job.previous = undefined;
 		job.next = undefined;
-		this.queued--;
 		return --list.length === 0;
 	}
 

@@ -27,6 +27,25 @@ export interface Receiver {
 	onceDrained(resume: () => void): void;
 }
 
+/** Who has more than this on its way out is not read from, and watched. */
+export const HIGH_WATER = 1 << 20;
+/** A worker is not read from while a client it sends to has more than this on its way out. */
+export const CONGESTED = 1 << 24;
+
+/** Somebody who may not take what is sent. */
+export interface Blockable {
+	/** Address and port, for the log. */
+	readonly name: string;
+	/** Bytes on their way out. */
+	readonly pendingBytes: number;
+	/** When bytes last moved out, while above HIGH_WATER. */
+	readonly movedAtMs: number;
+	/** A worker waits until more is taken. */
+	readonly holdsUpWorker: boolean;
+	/** Ends the connection at once. */
+	destroy(): void;
+}
+
 /** A connection that waits for jobs. */
 export class Client {
 	readonly receiver: Receiver;
@@ -38,6 +57,14 @@ export class Client {
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;
 	}
+}
+
+/** A workload, bytes[dataStart … end), that may have to be copied to be kept. A packet is one. */
+export interface Incoming {
+	readonly bytes: Buffer;
+	readonly dataStart: number;
+	readonly end: number;
+	keepData(): Buffer;
 }
 
 /** What a submit asks for. */
@@ -81,6 +108,8 @@ export class Job {
 	/** DELAYED: when it is due; RUNNING with a timeout: when that is over. ms since 1970. */
 	timeMs = 0;
 	heapIndex = -1;
+	/** QUEUED behind the Jobs of its function: where; 0: not. Kept by backlog.ts. */
+	place = 0;
 	/** QUEUED, RUNNING: since when; the low 32 bits of ms since 1970, a number that needs no box on the heap. */
 	since = 0;
 	/** Assignments lost so far. */

@@ -17,9 +17,10 @@
 // Waking: a function is owed as many wakes as it has queued jobs. `wakesPending` counts workers woken on its account that
 // have not grabbed yet. For every function either wakesPending >= queued, or no capable worker is asleep and unwoken.
 
+import { Backlog } from "./backlog.ts";
 import { Delayed } from "./delayed.ts";
 import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
-import { type Client, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
 import { Count, type Ending, type Metrics } from "./metrics.ts";
 
 /** What the table tells its owner while a call runs. */
@@ -46,16 +47,22 @@ export interface JobTableOptions {
 	/** A woken worker that has not grabbed after this long passes the wake on to the next. */
 	readonly wakeTimeoutMs: number;
 	readonly metrics: Metrics;
+	/** Queued jobs of one function and priority that are Jobs; what comes behind goes to the backlog. Default 256. */
+	readonly maxListed?: number;
 }
 
 /** Shortest CAN_DO_TIMEOUT: shorter ones are raised to it, as in gearmand. */
 const MIN_TIMEOUT_MS = 1000;
+const MAX_LISTED = 256;
+const PRIORITIES: readonly Priority[] = [0, 1, 2];
 
 export class JobTable {
 	readonly functions = new Map<string, FunctionQueue>();
 	readonly #events: JobEvents;
 	readonly #options: JobTableOptions;
+	readonly #maxListed: number;
 	readonly #handles = new Map<string, Job>();
+	readonly #backlog = new Backlog();
 	/** Functions with queued jobs, by priority. */
 	readonly #ready: [FunctionQueue[], FunctionQueue[], FunctionQueue[]] = [[], [], []];
 	readonly #timed = new Delayed<Job>();
@@ -67,26 +74,36 @@ export class JobTable {
 	constructor(events: JobEvents, options: JobTableOptions) {
 		this.#events = events;
 		this.#options = options;
+		this.#maxListed = options.maxListed ?? MAX_LISTED;
 	}
 
 	/** Jobs in the table, in whatever state. */
 	get size(): number {
-		return this.#handles.size;
+		return this.#handles.size + this.#backlog.size;
 	}
 
-	/** All jobs, in order of submission. */
-	jobs(): IterableIterator<Job> {
-		return this.#handles.values();
+	/** All jobs, to be looked at only; those of a long queue last. */
+	*jobs(): Generator<Job> {
+		yield* this.#handles.values();
+		for (const queue of this.functions.values()) {
+			for (const priority of PRIORITIES) yield* this.#backlog.jobsOf(queue, priority);
+		}
+	}
+
+	/** The queued jobs of one function and priority in their order, to be looked at only. */
+	*queuedJobs(queue: FunctionQueue, priority: Priority): Generator<Job> {
+		for (let job = queue.firstAt(priority); job !== undefined; job = job.next) yield job;
+		yield* this.#backlog.jobsOf(queue, priority);
 	}
 
 	find(handle: string): Job | undefined {
-		return this.#handles.get(handle);
+		return this.#handles.get(handle) ?? this.#known(this.#backlog.find(handle));
 	}
 
 	/** Any job with this unique, whatever its function. Rarely asked, so functions are looked through one by one. */
 	findUnique(unique: string): Job | undefined {
 		for (const queue of this.functions.values()) {
-			const job = queue.uniques.get(unique);
+			const job = this.#withKey(queue, unique);
 			if (job !== undefined) return job;
 		}
 		return undefined;
@@ -99,7 +116,12 @@ export class JobTable {
 
 	/** The job that a submit to this function with this key joins. */
 	findCoalescing(functionName: string, uniqueKey: string): Job | undefined {
-		return this.functions.get(functionName)?.uniques.get(uniqueKey);
+		const queue = this.functions.get(functionName);
+		return queue && this.#withKey(queue, uniqueKey);
+	}
+
+	#withKey(queue: FunctionQueue, uniqueKey: string): Job | undefined {
+		return queue.uniques.get(uniqueKey) ?? this.#known(this.#backlog.findKey(queue, uniqueKey));
 	}
 
 	/** The function of that name, created when it is new. */
@@ -123,6 +145,32 @@ export class JobTable {
 		return this.#add(new Job(`${this.#options.handlePrefix}:${++this.#lastNumber}`, request));
 	}
 
+	/**
+	 * A new background job that no store has to keep, put straight behind the others where they are bytes already: four
+	 * times as fast as create() and release(). Returns its handle; undefined where it has to be done by these.
+	 */
+	append(
+		queue: FunctionQueue,
+		unique: string,
+		uniqueKey: string,
+		incoming: Incoming,
+		priority: Priority,
+		nowMs: number,
+	): string | undefined {
+		if (queue.chains[priority] === undefined) return undefined;
+		const prefix = this.#options.handlePrefix;
+		const number = this.#lastNumber + 1;
+		const { bytes, dataStart, end } = incoming;
+		if (!this.#backlog.add(queue, priority, prefix, number, unique, uniqueKey, bytes, dataStart, end, nowMs))
+			return undefined;
+		this.#lastNumber = number;
+		queue.total++;
+		queue.queued++;
+		queue.metrics.submitted(priority, end - dataStart);
+		this.#wakeFor(queue, nowMs);
+		return `${prefix}:${number}`;
+	}
+
 	/** A job of an earlier run, HELD, with the handle it had. */
 	restore(handle: string, retries: number, request: NewJob): Job {
 		const job = new Job(handle, request);
@@ -134,9 +182,20 @@ export class JobTable {
 
 	#add(job: Job): Job {
 		job.queue.total++;
+		this.#know(job);
+		return job;
+	}
+
+	/** It is a Job that can be found. */
+	#know(job: Job): void {
 		this.#handles.set(job.handle, job);
 		// Replayed jobs may share a key; the first of them is the one that others join.
 		if (job.uniqueKey !== "" && !job.queue.uniques.has(job.uniqueKey)) job.queue.uniques.set(job.uniqueKey, job);
+	}
+
+	/** What came out of the backlog is known from now on. */
+	#known(job: Job | undefined): Job | undefined {
+		if (job !== undefined) this.#know(job);
 		return job;
 	}
 
@@ -313,10 +372,21 @@ export class JobTable {
 		job.state = JobState.QUEUED;
 		job.timeMs = 0;
 		job.since = (job.retries > 0 ? nowMs : Math.max(job.submittedMs, job.dueMs)) | 0;
-		if (queue.push(job)) {
+		queue.queued++;
+		if (queue.listedAt(priority) >= this.#maxListed || queue.chains[priority] !== undefined) {
+			if (this.#backlog.push(job)) {
+				this.#handles.delete(job.handle);
+				this.#forgetUnique(job);
+			}
+		} else if (queue.push(job)) {
 			queue.readyIndex[priority] = this.#ready[priority].length;
 			this.#ready[priority].push(queue);
 		}
+		this.#wakeFor(queue, nowMs);
+	}
+
+	/** A job was queued. */
+	#wakeFor(queue: FunctionQueue, nowMs: number): void {
 		const wakeups = this.#options.wakeups;
 		if (wakeups === undefined) this.#wakeEnough(queue, nowMs);
 		else this.#wakeMany(queue, wakeups === 0 ? Number.POSITIVE_INFINITY : wakeups, nowMs);
@@ -328,7 +398,9 @@ export class JobTable {
 		this.#timed.remove(job);
 		switch (job.state) {
 			case JobState.QUEUED:
-				if (queue.unlink(job)) this.#unready(queue, job.priority);
+				queue.queued--;
+				if (job.place > 0) this.#backlog.remove(job);
+				else if (queue.unlink(job)) this.#refill(queue, job.priority);
 				break;
 			case JobState.DELAYED:
 				queue.delayed--;
@@ -341,6 +413,17 @@ export class JobTable {
 				break;
 		}
 		job.state = JobState.HELD;
+	}
+
+	/** The function's list for this priority is empty: what is next in its backlog moves up. */
+	#refill(queue: FunctionQueue, priority: Priority): void {
+		while (queue.chains[priority] !== undefined && queue.listedAt(priority) < this.#maxListed) {
+			const job = this.#backlog.take(queue, priority);
+			if (job === undefined) break;
+			if (!this.#handles.has(job.handle)) this.#know(job);
+			queue.push(job);
+		}
+		if (queue.listedAt(priority) === 0) this.#unready(queue, priority);
 	}
 
 	/** The function has no more queued jobs of this priority: the last ready one takes its place in the list. */

@@ -62,6 +62,11 @@ export class Journal {
 		return this.#isFailing;
 	}
 
+	/** Nothing is kept: what waits for a commit need not. */
+	get keepsNothing(): boolean {
+		return this.#store.keepsNothing === true;
+	}
+
 	/** The job is to be kept; the waiter hears when it is, and so do those that ask while it is not yet. */
 	add(job: Job, waiter: Waiter): void {
 		if (this.#store.keepsNothing) waiter.committed(job);

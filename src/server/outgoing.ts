@@ -12,7 +12,7 @@ const LARGE_SLAB = 65_536;
 /** Data from this size on is queued without a copy. */
 const COPY_LIMIT = 16_384;
 /** Bytes given to the socket at a time, so that a slow reader can be told from one that does not read. */
-const WRITE_LIMIT = 1 << 16;
+const WRITE_LIMIT = 1 << 18;
 /** Bytes of one socket's queue written before others get their turn. */
 const TURN_LIMIT = 1 << 20;
 const EMPTY = Buffer.alloc(0);

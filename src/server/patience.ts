@@ -42,10 +42,10 @@ class Unfinished implements Account {
 		this.#patience = patience;
 	}
 
-	grew(bytes: number, isKept: boolean): void {
+	grew(bytes: number, memory: number): void {
 		this.moved += bytes;
 		if (!this.isListed) this.#patience.list(this);
-		if (isKept) this.#patience.hold(this, bytes);
+		if (memory > 0) this.#patience.hold(this, memory);
 	}
 
 	ended(): void {

@@ -20,25 +20,20 @@ import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
 import { run } from "./commands.ts";
 import { Worker } from "./function-queue.ts";
-import { Client, type Job, JobState, type Receiver } from "./job.ts";
-import type { Waiter } from "./journal.ts";
-import { Count } from "./metrics.ts";
+import { type Blockable, Client, CONGESTED, HIGH_WATER, type Job, type Receiver } from "./job.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Server } from "./server.ts";
+import { releaseCommitted, type Submitter, withdrawRefused } from "./submit.ts";
 import { runLine } from "./text-commands.ts";
 
-/** A peer with more than this on its way out is not read from. */
-const HIGH_WATER = 1 << 20;
 /** A peer with more answers held up by commits than this is not read from. */
 const MAX_HELD = 10_000;
 /** Answered places at the head of the list of held answers before it is made shorter. */
 const COMPACT = 1024;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
 const LINGER_MS = 1000;
-/** A worker is not read from while a client it sends to has more than this on its way out. */
-const CONGESTED = 1 << 24;
 
-export class Peer implements PacketReceiver, Receiver, Waiter {
+export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	/** Stands in for the descriptor in the admin command `workers`. */
 	readonly id: number;
 	readonly server: Server;
@@ -170,16 +165,17 @@ export class Peer implements PacketReceiver, Receiver, Waiter {
 		this.#hold(job);
 	}
 
+	queued(handle: string): void {
+		this.send(Type.JOB_CREATED, handle);
+	}
+
 	committed(job: Job): void {
-		if (job.state === JobState.HELD) this.server.jobs.release(job, this.server.nowMs());
+		releaseCommitted(this.server, job);
 		this.#answerHeld(job, Type.JOB_CREATED, job.handle);
 	}
 
 	refused(job: Job): void {
-		job.isBackground = false;
-		job.isStored = false;
-		if (job.state === JobState.HELD && job.clients.length > 0) this.server.jobs.release(job, this.server.nowMs());
-		else this.server.jobs.dropIfAbandoned(job, Count.REFUSED);
+		withdrawRefused(this.server, job);
 		this.#answerHeld(job, Type.ERROR, `QUEUE_ERROR\0${SERVER_ERRORS.QUEUE_ERROR}`);
 	}
 

@@ -6,7 +6,7 @@ import { GearmanError } from "../errors.ts";
 import { Log } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
 import { Gate } from "./gate.ts";
-import { HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
+import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
@@ -34,8 +34,8 @@ export class Server implements JobEvents {
 	readonly hasAdminListeners: boolean;
 	/** Connections through the admin listeners. */
 	readonly #admins = new WeakSet<Socket>();
-	/** Peers that do not take their replies. */
-	readonly blocked = new Set<Peer>();
+	/** Those who do not take what is sent to them. */
+	readonly blocked = new Set<Blockable>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
 	/** Gives jobs to workers; else it stops when the last running one is done. */
@@ -92,7 +92,7 @@ export class Server implements JobEvents {
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
 		this.#journal = new Journal(store, lastReserved, this.metrics.store, {
-			pending: () => this.#scheduleTurn(),
+			pending: () => this.scheduleTurn(),
 			failing: (error) => {
 				const reason = error instanceof Error ? error.message : error;
 				this.log.error(`The store fails, background jobs are refused until it works again: ${reason}`);
@@ -156,7 +156,7 @@ export class Server implements JobEvents {
 			}
 			if (count > 0) this.log.notice(`Replayed ${count} jobs`);
 			this.isReplayed = true;
-			this.#scheduleTurn();
+			this.scheduleTurn();
 		} catch (error) {
 			this.log.fatal(`The store could not be replayed: ${error instanceof Error ? error.message : error}`);
 			throw error;
@@ -291,7 +291,7 @@ export class Server implements JobEvents {
 	flushLater(peer: Peer): void {
 		peer.isDirty = true;
 		this.#dirty.push(peer);
-		this.#scheduleTurn();
+		this.scheduleTurn();
 	}
 
 	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
@@ -309,6 +309,13 @@ export class Server implements JobEvents {
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
 	}
 
+	/** Cancels a job and tells its clients. False when that has happened already. */
+	cancel(job: Job): boolean {
+		if (job.isCancelled) return false;
+		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		return true;
+	}
+
 	lost(job: Job): void {
 		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
@@ -321,7 +328,8 @@ export class Server implements JobEvents {
 		if (this.isDraining) this.#stopIfDone();
 	}
 
-	#scheduleTurn(): void {
+	/** Something has changed that the end of a turn sees to: commits, replies, the timer. */
+	scheduleTurn(): void {
 		if (this.#isTurnScheduled) return;
 		this.#isTurnScheduled = true;
 		// After all sockets that were readable in this turn of the event loop.

@@ -1,7 +1,6 @@
 // The admin protocol: a text line in, the text of the reply out, with gearmand's exact words and line ends (which differ
 // by command). Replies are latin1 strings of bytes, as names are.
 
-import { Type } from "../protocol/commands.ts";
 import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
@@ -133,9 +132,7 @@ function showJobs(server: Server): Buffer {
 function cancelJob(server: Server, [handle]: readonly string[]): string {
 	if (handle === undefined) return unknownCommand("cancel");
 	const job = server.jobs.find(handle);
-	if (job === undefined || job.isCancelled) return "ERR UNKNOWN_JOB\r\n";
-	for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, handle);
-	return OK;
+	return job !== undefined && server.cancel(job) ? OK : "ERR UNKNOWN_JOB\r\n";
 }
 
 function createFunction(server: Server, [name]: readonly string[]): string {
@@ -154,9 +151,9 @@ function dropFunction(server: Server, [name]: readonly string[]): string {
 	}
 	if (queue.total > 0) {
 		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
-		for (const job of [...server.jobs.jobs()]) {
-			if (job.queue !== queue || job.state === JobState.RUNNING) continue;
-			for (const client of server.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		for (const { handle, queue: other, state } of [...server.jobs.jobs()]) {
+			const job = other === queue && state !== JobState.RUNNING ? server.jobs.find(handle) : undefined;
+			if (job !== undefined) server.cancel(job);
 		}
 	}
 	server.jobs.dropFunction(queue);

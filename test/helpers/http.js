@@ -16,10 +16,14 @@ class HttpWire {
 	#bytes = "";
 	#isEnded = false;
 	#wake = () => {};
+	/** The code of the error that ended it. */
+	error = undefined;
 
 	constructor(socket) {
 		this.#socket = socket;
-		socket.on("error", () => {});
+		socket.on("error", (error) => {
+			this.error = error.code;
+		});
 		socket.on("data", (chunk) => {
 			this.#bytes += chunk.toString("latin1");
 			this.#wake();
@@ -70,7 +74,7 @@ class HttpWire {
 		}
 	}
 
-	/** The next answer: { status, headers, body, trailers }, body as latin1. */
+	/** The next answer: { status, headers, all (their lines), body, trailers }, body as latin1. */
 	async answer({ isHead = false } = {}) {
 		const [, status, head] = await this.read(/^HTTP\/1\.[01] (\d+) [^\r]*\r\n((?:[^\r]+\r\n)*)\r\n/);
 		const headers = fields(head);
@@ -83,7 +87,7 @@ class HttpWire {
 		}
 		const body =
 			headers["content-length"] === undefined ? await this.rest() : await this.bytes(Number(headers["content-length"]));
-		return { status: Number(status), headers, body };
+		return { status: Number(status), headers, all: head.split("\r\n"), body };
 	}
 
 	/** The head of the next answer alone. */

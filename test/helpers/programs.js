@@ -73,6 +73,7 @@ export const php = find(
 	"php",
 	(path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes",
 );
+export const curl = find("curl", (path) => isCompiled(path) && says(path, ["--version"]).startsWith("curl "));
 export const perl = find(
 	"perl",
 	(path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1",

@@ -91,6 +91,8 @@ const who = fc.nat(3);
 const step = fc.oneof(
 	{ weight: 4, arbitrary: fc.record({ do: fc.constant("submit"), name, priority: fc.constantFrom(0, 1, 2), who }) },
 	fc.record({ do: fc.constant("submitUnique"), name, who }),
+	fc.record({ do: fc.constant("join"), name, who }),
+	{ weight: 2, arbitrary: fc.record({ do: fc.constant("append"), name, priority: fc.constantFrom(0, 1, 2) }) },
 	fc.record({ do: fc.constant("submitDelayed"), name, delayMs: fc.nat(500) }),
 	{ weight: 4, arbitrary: fc.record({ do: fc.constant("grab"), who }) },
 	{ weight: 3, arbitrary: fc.record({ do: fc.constant("sleep"), who }) },
@@ -107,8 +109,9 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 	const property = fc.property(
 		fc.array(step, { maxLength: 120 }),
 		fc.constantFrom(1, 3, Number.POSITIVE_INFINITY),
-		(steps, maxLostAssignments) => {
-			const { table, told } = create({ maxLostAssignments });
+		fc.constantFrom(1, 2, 256),
+		(steps, maxLostAssignments, maxListed) => {
+			const { table, told } = create({ maxLostAssignments, maxListed });
 			const workers = Array.from({ length: 4 }, () => new Worker(receiver));
 			const clients = Array.from({ length: 4 }, () => new Client(receiver));
 			let nowMs = 1000;
@@ -117,8 +120,8 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 			const enteredAt = new Map();
 			const noteEntries = () => {
 				for (const job of table.jobs()) {
-					if (job.state !== JobState.QUEUED) enteredAt.delete(job);
-					else if (!enteredAt.has(job)) enteredAt.set(job, ++entered);
+					if (job.state !== JobState.QUEUED) enteredAt.delete(job.handle);
+					else if (!enteredAt.has(job.handle)) enteredAt.set(job.handle, ++entered);
 				}
 			};
 			for (const action of steps) {
@@ -147,7 +150,8 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 						if (job === undefined) break;
 						t.is(job.priority, Math.min(...able.map((other) => other.priority)));
 						const sameLine = able.filter((other) => other.queue === job.queue && other.priority === job.priority);
-						t.is(enteredAt.get(job), Math.min(...sameLine.map((other) => enteredAt.get(other))));
+						t.is(enteredAt.get(job.handle), Math.min(...sameLine.map((other) => enteredAt.get(other.handle))));
+						t.is(table.find(job.handle), job);
 						t.true(worker.jobs.has(job));
 						break;
 					}
@@ -178,7 +182,19 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 						break;
 					case "cancel": {
 						const jobs = [...table.jobs()];
-						if (jobs.length > 0) table.cancel(jobs[action.nth % jobs.length]);
+						if (jobs.length > 0) table.cancel(table.find(jobs[action.nth % jobs.length].handle));
+						break;
+					}
+					case "join": {
+						const job = table.findCoalescing(action.name, "u");
+						t.is(job?.unique, job && "u");
+						if (job !== undefined) table.attach(job, clients[action.who]);
+						break;
+					}
+					case "append": {
+						const bytes = Buffer.from(`..${steps.indexOf(action)}`);
+						const packet = { bytes, dataStart: 2, end: bytes.length };
+						table.append(table.functionOf(action.name), "", "", packet, action.priority, nowMs);
 						break;
 					}
 					case "tick":
@@ -191,13 +207,13 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 				check(t, table, workers);
 			}
 			for (const worker of workers) table.removeWorker(worker, nowMs);
-			for (const job of [...table.jobs()]) table.remove(job, Count.COMPLETED);
+			for (const { handle } of [...table.jobs()]) table.remove(table.find(handle), Count.COMPLETED);
 			check(t, table, workers);
 			t.is(table.size, 0);
 			t.is(new Set(told.removed).size, told.removed.length);
 		},
 	);
-	fc.assert(property, { numRuns: 400 });
+	fc.assert(property, { numRuns: 600 });
 	t.pass();
 });
 

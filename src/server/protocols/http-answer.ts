@@ -1,37 +1,38 @@
-// Whole answers: a sentence. A request that is refused while its body is still coming is heard out for a
-// while, for closing at once would take the answer from under a client that is still sending.
+// Whole answers: a sentence, or JSON. When the request's body is still coming it is heard out for a while: to close at
+// once would take the answer from under a client that is sending.
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 
-/** A refused request's body that is longer ends the connection. */
+/** What is left of a body when it is not wanted is read to its end if it is no longer than this. */
 const MAX_UNREAD = 65_536;
-/** How long one that is refused may go on sending. */
+/** A longer one ends the connection, after at most this long. */
 const LINGER_MS = 5000;
 
 /** A line of text. */
 export function answerText(response: ServerResponse, status: number, text: string): void {
-	const body = `${text}\n`;
-	response.writeHead(status, {
-		"Content-Type": "text/plain; charset=utf-8",
-		"Content-Length": Buffer.byteLength(body),
-	});
-	response.end(body);
+	answer(response, status, "text/plain; charset=utf-8", text);
 }
 
-/** Answers a request whose body is not wanted. */
-export function refuse(request: IncomingMessage, response: ServerResponse, status: number, text: string): void {
-	const { headers, complete } = request;
-	// Somebody who waits for 100 Continue is not sending.
-	const isWaiting = headers.expect !== undefined;
-	const length = headers["transfer-encoding"] === undefined ? Number(headers["content-length"] ?? 0) : Infinity;
-	if (complete || (length <= MAX_UNREAD && !isWaiting)) return answerText(response, status, text);
-	response.setHeader("Connection", "close");
-	if (isWaiting) return answerText(response, status, text);
-	const body = `${text}\n`;
-	response.writeHead(status, {
-		"Content-Type": "text/plain; charset=utf-8",
-		"Content-Length": Buffer.byteLength(body),
-	});
+export function answerJson(response: ServerResponse, status: number, value: unknown): void {
+	answer(response, status, "application/json", JSON.stringify(value));
+}
+
+function answer(response: ServerResponse, status: number, type: string, line: string): void {
+	const { req: request } = response;
+	const { complete, headers } = request;
+	const body = Buffer.from(`${line}\n`);
+	response.setHeader("Content-Type", type);
+	response.setHeader("Content-Length", body.length);
+	// Somebody who waits for 100 Continue does not send, and may not after this.
+	const isWaiting = !complete && headers.expect !== undefined;
+	const isShort = headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) <= MAX_UNREAD;
+	const isSending = !complete && !isWaiting && !isShort;
+	if (isWaiting || isSending) response.setHeader("Connection", "close");
+	response.writeHead(status);
+	if (!isSending) {
+		response.end(body);
+		return;
+	}
 	response.write(body);
 	const timer = setTimeout(() => response.end(), LINGER_MS);
 	request.resume();

@@ -2,8 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server } from "../server.ts";
-import { answerText, refuse } from "./http-answer.ts";
+import { answerText } from "./http-answer.ts";
 import { whyNotChange, whyNotRead, whyNotSubmit } from "./http-guard.ts";
+import { cancelJob, runFunction, showJob } from "./http-jobs.ts";
 
 /** One request and its answer. */
 export interface Exchange {
@@ -49,6 +50,10 @@ const routes: readonly Route[] = [
 		access: "read",
 		run: async (exchange) => (await import("./http-metrics.ts")).metrics(exchange),
 	},
+	{ method: "GET", path: "/jobs/*", access: "read", run: showJob },
+	{ method: "DELETE", path: "/jobs/*", access: "change", run: cancelJob },
+	{ method: "POST", path: "/*", access: "submit", run: runFunction },
+	{ method: "PUT", path: "/*", access: "submit", run: runFunction },
 ];
 
 /** Finds the route and runs it. Never rejects. */
@@ -62,14 +67,14 @@ export async function route(server: Server, request: IncomingMessage, response: 
 	const found = fitting.find((route) => route.method === method);
 	if (found === undefined) {
 		// Any path can be a function's, but who gets one that leads nowhere has not mistaken the method.
-		if (method === "GET" || fitting.length === 0) return refuse(request, response, 404, "There is nothing here");
+		if (method === "GET" || fitting.length === 0) return answerText(response, 404, "There is nothing here");
 		response.setHeader("Allow", [...new Set(fitting.map((route) => route.method))].join(", "));
-		return refuse(request, response, 405, `${method} means nothing here`);
+		return answerText(response, 405, `${method} means nothing here`);
 	}
 	const refusal = whyNot(found, server, request);
-	if (refusal !== undefined) return refuse(request, response, 403, refusal);
+	if (refusal !== undefined) return answerText(response, 403, refusal);
 	const rest = found.path.endsWith("*") ? percentDecode(path.slice(found.path.length - 1)) : "";
-	if (rest === undefined) return refuse(request, response, 400, "The path is not percent-encoded as it should be");
+	if (rest === undefined) return answerText(response, 400, "The path is not percent-encoded as it should be");
 	try {
 		await found.run({ server, request, response, rest, query });
 	} catch (error) {

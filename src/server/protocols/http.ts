@@ -4,10 +4,12 @@
 
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type Endpoint, parseEndpoint } from "../endpoint.ts";
 import { Listeners, shown } from "../listeners.ts";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
+import { isEnding } from "./http-client.ts";
 import { route } from "./http-routes.ts";
 import type { Protocol } from "./index.ts";
 
@@ -15,7 +17,7 @@ import type { Protocol } from "./index.ts";
 const HEAD_MS = 20_000;
 /** A connection on which nothing moves, and no answer is awaited, is closed. Longer than proxies keep theirs idle. */
 const IDLE_MS = 75_000;
-/** Requests on one connection whose answers are not out yet. */
+/** With more requests unanswered than this a connection is not read from, until they are half as many. */
 const MAX_PIPELINED = 1000;
 /** At the end, a response that does not move is waited for this long. */
 const LINGER_MS = 1000;
@@ -32,6 +34,7 @@ export class HttpProtocol implements Protocol {
 		this.#listeners = new Listeners(server);
 		const endpoints = httpListen.length > 0 ? httpListen.map(parseEndpoint) : hostsOf(listen);
 		const bound = await this.#listeners.open(inherited?.http ?? endpoints, httpPort, (socket) => {
+			server.log.info(`HTTP: accepted connection from ${socket.remoteAddress}:${socket.remotePort}`);
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			http.emit("connection", socket);
@@ -47,7 +50,7 @@ export class HttpProtocol implements Protocol {
 	async end(): Promise<void> {
 		this.#listeners?.close();
 		this.#http?.close();
-		this.#http?.closeIdleConnections();
+		for (const socket of this.#sockets) stopAnswering(socket);
 		const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once("close", resolve)));
 		const timer = setTimeout(() => {
 			for (const socket of this.#sockets) socket.destroy();
@@ -66,19 +69,19 @@ function hostsOf(listen: readonly string[]): Endpoint[] {
 
 /** Node's server, to which sockets are handed by `emit("connection", socket)`: plain ones, or what TLS has let in. */
 export function createHttpServer(server: Server): HttpServer {
-	const unanswered = new WeakMap<Socket, number>();
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
 		const { socket } = request;
-		const count = (unanswered.get(socket) ?? 0) + 1;
-		unanswered.set(socket, count);
-		if (count > MAX_PIPELINED) {
-			server.log.warning(`${socket.remoteAddress} HTTP: over ${MAX_PIPELINED} requests unanswered, closing`);
-			socket.destroy();
-			return;
+		const answers = unanswered(socket);
+		answers.add(response);
+		response.once("close", () => {
+			answers.delete(response);
+			if (answers.size === MAX_PIPELINED / 2) socket.resume();
+		});
+		// Not before its body is here, nor while Node goes on with what it has read.
+		if (answers.size >= MAX_PIPELINED) {
+			request.once("end", () => setImmediate(() => answers.size >= MAX_PIPELINED && socket.pause()));
 		}
-		response.once("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1));
 		response.setHeader("Server", `Gearman/${server.options.version}`);
-		if (server.isStopping) response.setHeader("Connection", "close");
 		void route(server, request, response);
 	};
 	const http = createServer({
@@ -90,7 +93,7 @@ export function createHttpServer(server: Server): HttpServer {
 	});
 	http.timeout = IDLE_MS;
 	http.on("timeout", (socket) => {
-		if (!unanswered.get(socket)) socket.destroy();
+		if (unanswered(socket).size === 0) socket.destroy();
 	});
 	http.on("request", onRequest);
 	// What can be refused is, before its body is sent; who reads the body says 100 Continue first.
@@ -98,7 +101,67 @@ export function createHttpServer(server: Server): HttpServer {
 	http.on("checkExpectation", (_request, response) => {
 		answerText(response, 417, "The only thing to expect is 100-continue");
 	});
+	http.on("clientError", answerGarbage);
 	// Node watches over headersTimeout only once it listens, which this server leaves to others.
 	http.emit("listening");
 	return http;
 }
+
+/** Nothing more will come of its jobs: answers that are on their way go out, and then it ends. */
+function stopAnswering(socket: Socket): void {
+	const answers = unanswered(socket);
+	if (answers.size === 0) socket.destroySoon();
+	for (const response of answers) {
+		response.once("close", () => answers.size === 0 && socket.destroySoon());
+		if (isEnding(response)) continue;
+		if (response.headersSent) socket.destroySoon();
+		else {
+			response.setHeader("Connection", "close");
+			answerText(response, 503, "The server is stopping");
+		}
+	}
+}
+
+/** Requests whose answers are not out yet. */
+const answersBySocket = new WeakMap<Duplex, Set<ServerResponse>>();
+
+function unanswered(socket: Duplex): Set<ServerResponse> {
+	let answers = answersBySocket.get(socket);
+	if (answers !== undefined) return answers;
+	answers = new Set();
+	answersBySocket.set(socket, answers);
+	const open = answers;
+	// Node tells only the first of pipelined requests that the connection is gone.
+	socket.once("close", () => {
+		for (const response of open) response.emit("close");
+	});
+	return answers;
+}
+
+/** Connections that are closed when their answers are out: what came behind those requests was no HTTP. */
+const ending = new WeakSet<Duplex>();
+
+/** What is no HTTP ends the connection; whole requests in front of it are answered. */
+function answerGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+	if (ending.has(socket)) return;
+	const answers = unanswered(socket);
+	const isWhole = [...answers].every((response) => response.req.complete);
+	if (!socket.writable || (!isWhole && answers.size > 1)) {
+		socket.destroy();
+		return;
+	}
+	if (isWhole && answers.size > 0) {
+		ending.add(socket);
+		for (const response of answers) response.once("close", () => answers.size === 0 && socket.end());
+		return;
+	}
+	const [status, sentence] = garbage[error.code ?? ""] ?? ["400 Bad Request", "This is no HTTP"];
+	const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\n`;
+	socket.end(`${head}Content-Length: ${sentence.length + 1}\r\n\r\n${sentence}\n`);
+}
+
+const garbage: Readonly<Record<string, readonly [string, string]>> = {
+	HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are too large"],
+	HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The chunk extensions are too large"],
+	ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request did not come in time"],
+};
