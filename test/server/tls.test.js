@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -183,4 +184,23 @@ testTls("a packet may be cut anywhere and be large, in TLS too", async (t) => {
 	t.true(echoed === text);
 	wire.end();
 	await eventually(() => wire.isClosed);
+});
+
+testTls("HTTP speaks TLS too, and knows the same rules", async (t) => {
+	const file = certificates();
+	const options = { protocols: ["http"], httpPort: 0, allow: ["name:worker-1"] };
+	const { server } = await startTlsServer(t, { caFile: file("ca.pem"), verify: "optional" }, options);
+	const [{ port }] = server.addressesOf("http");
+	const get = (own) =>
+		new Promise((resolve) => {
+			const ca = readFileSync(file("ca.pem"));
+			const asked = request({ host: "127.0.0.1", port, path: "/livez", ca, ...own }, (response) => {
+				response.resume();
+				resolve(response.statusCode);
+			});
+			asked.on("error", () => resolve("closed"));
+			asked.end();
+		});
+	t.is(await get({ cert: readFileSync(file("client.pem")), key: readFileSync(file("client.key")) }), 200);
+	t.is(await get({}), "closed");
 });
