@@ -108,7 +108,8 @@ testTls("plain text to the TLS port is closed with one line, and others are serv
 		t.is(await wire.next(), "closed");
 		t.deepEqual(await other.settle(), []);
 	}
-	t.deepEqual(lines, ["TLS: 127.0.0.1 is refused: it does not speak TLS"]);
+	// Once a second at most.
+	t.true(lines.length > 0 && lines.every((line) => /^TLS: 127\.0\.0\.1 is refused: it does not speak TLS/.test(line)));
 });
 
 testTls("a TLS client on a plain port is closed", async (t) => {
@@ -119,6 +120,7 @@ testTls("a TLS client on a plain port is closed", async (t) => {
 testTls("silent handshakes are cut off, count as connections, and hurt nobody", async (t) => {
 	const { port, server } = await startTlsServer(t, { handshakeMs: 300 }, { maxConnections: 20 });
 	const other = await dialTls(t, port);
+	await other.settle();
 	const silent = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => {}));
 	const closed = silent.map((socket) => new Promise((resolve) => socket.resume().on("close", resolve)));
 	const half = connect(port, "127.0.0.1").on("error", () => {});
