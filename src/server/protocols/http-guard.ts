@@ -68,5 +68,5 @@ function isOurName(server: Server, name: string): boolean {
 	if (isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0) return true;
 	if (name === "localhost" || name.endsWith(".localhost") || name === hostname().toLowerCase()) return true;
 	const { listen, httpListen, httpHosts } = server.options;
-	return [...listen, ...httpListen, ...httpHosts].some((own) => own === "*" || own.toLowerCase() === name);
+	return [...listen, ...httpListen, ...httpHosts].some((own) => own === "*" || hostOf(own) === name);
 }
