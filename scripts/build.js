@@ -3,7 +3,7 @@
 // from is joined, because Node takes 1 to 2 ms to find and read each module.
 //
 //   dist/**/*.js, *.d.ts    tsc
-//   dist/cli/*.cjs          main with client, map, worker, admin, top and yargs' parser, each in one file, by esbuild
+//   dist/cli/*.cjs          main with client, map, worker, admin, top, the parsers of yargs and TOML, each in one file, by esbuild
 //   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
@@ -57,7 +57,7 @@ const joined = {
 };
 // Help is laid out above. The server is long-lived, and finds files and threads beside its modules.
 const modules = ["help", "server"];
-const apart = replace(/^\.\/(words|map|worker|admin|top|help|server)\.ts$/, ({ path }) => {
+const apart = replace(/^\.\/(words|config|map|worker|admin|top|help|server)\.ts$/, ({ path }) => {
 	const name = path.slice(2, -3);
 	return { path: `./${name}.${modules.includes(name) ? "js" : "cjs"}`, external: true };
 });
@@ -69,6 +69,7 @@ const parserOnly = replace(/\/platform-shims\//, ({ path, resolveDir }) => ({
 await Promise.all([
 	...["main", "map", "worker", "admin", "top"].map((name) => join(name, { packages: "external", plugins: [apart] })),
 	join("words", { plugins: [parserOnly] }),
+	join("config"),
 ]);
 
 function join(name, more) {

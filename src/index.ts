@@ -18,7 +18,8 @@ export type { Task, TaskEvent } from "./client/task.ts";
 export { type ErrorCode, GearmanError } from "./errors.ts";
 export { type Level, Log, type LogFields, type LogFormat } from "./log.ts";
 export type { ServerAddress, TlsFiles } from "./net/connection.ts";
-export { Server, type ServerOptions } from "./server/server.ts";
+export { Server } from "./server/server.ts";
+export type { ServerOptions } from "./server/settings.ts";
 export type { Change, Store, StoredJob, StoreInfo, StoreOptions } from "./server/stores/index.ts";
 export type { Job } from "./worker/job.ts";
 export {

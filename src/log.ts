@@ -32,8 +32,8 @@ export class Log {
 	readonly #format: LogFormat;
 	readonly #path: string | undefined;
 	readonly #also: ((level: Level, line: string) => void) | undefined;
-	/** Lines of errorOnceASecond(), which are few and fixed. */
-	readonly #lastSaidMs = new Map<string, number>();
+	/** Kinds of errorOnceASecond(), which are few and fixed: when a line was written, and how many were not since. */
+	readonly #floods = new Map<string, { lastMs: number; skipped: number }>();
 	#fd: number | undefined;
 	#lines: string[] = [];
 	#lostBytes = 0;
@@ -71,12 +71,22 @@ export class Log {
 		this.#write("WARNING", line, fields);
 	}
 
-	/** For what may come in floods: the same line at most once a second. */
-	errorOnceASecond(line: string): void {
+	/** What the operator has to know once: written at every level. */
+	caution(line: string): void {
+		this.#append("WARNING", line);
+	}
+
+	/** For what may come in floods: lines of one kind at most once a second. */
+	errorOnceASecond(line: string, kind = line): void {
 		const nowMs = Date.now();
-		if (nowMs - (this.#lastSaidMs.get(line) ?? 0) < 1000) return;
-		this.#lastSaidMs.set(line, nowMs);
-		this.error(line);
+		const flood = this.#floods.get(kind) ?? { lastMs: 0, skipped: 0 };
+		this.#floods.set(kind, flood);
+		if (nowMs - flood.lastMs < 1000) flood.skipped++;
+		else {
+			this.error(flood.skipped === 0 ? line : `${line} (and ${flood.skipped} like it before)`);
+			flood.lastMs = nowMs;
+			flood.skipped = 0;
+		}
 	}
 
 	notice(line: string, fields?: LogFields): void {
@@ -123,7 +133,10 @@ export class Log {
 	}
 
 	#write(level: Level, message: string, fields?: LogFields): void {
-		if (LEVELS.indexOf(level) > LEVELS.indexOf(this.level)) return;
+		if (LEVELS.indexOf(level) <= LEVELS.indexOf(this.level)) this.#append(level, message, fields);
+	}
+
+	#append(level: Level, message: string, fields?: LogFields): void {
 		this.#also?.(level, message);
 		if (this.#fd === undefined) return;
 		this.#lines.push(this.#line(level, message, fields));

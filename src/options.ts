@@ -52,6 +52,10 @@ const connection = {
 	...tls,
 } as const satisfies Record<string, Option>;
 
+const configured = {
+	config: { type: "string", arg: "FILE", describe: "Configuration file (TOML); default: ~/.config/gearman/config.toml, else /etc/gearman/config.toml", group: "Process" },
+} as const satisfies Record<string, Option>;
+
 const general = {
 	help: { type: "boolean", short: "H", describe: "Show this help", isAct: true },
 	version: { type: "boolean", short: "V", describe: "Show the version", isAct: true },
@@ -101,6 +105,7 @@ const client = {
 	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },
 	count: { type: "string", short: "c", arg: "N", describe: "Only for workers", hidden: true, isAct: true },
 	...process,
+	...configured,
 	...general,
 } as const satisfies Record<string, Option>;
 
@@ -141,28 +146,39 @@ const worker = {
 	prefix: { type: "boolean", short: "P", describe: "Only for clients", hidden: true, isAct: true },
 	"no-input": { type: "boolean", short: "s", describe: "Only for clients", hidden: true, isAct: true },
 	...process,
+	...configured,
 	...general,
 } as const satisfies Record<string, Option>;
 
 const server = {
 	server: { type: "boolean", describe: "Run as job server (implied when called as gearmand)", isAct: true },
-	listen: { type: "strings", short: "L", arg: "ADDRESS", describe: "Address or host name to listen on; may be repeated; default: all", group: "Network" },
+	listen: { type: "strings", short: "L", arg: "ADDRESS", describe: "Address or host name to listen on, as ADDRESS:PORT with a port of its own, or unix:PATH; may be repeated; default: all", group: "Network" },
+	"socket-mode": { type: "string", arg: "MODE", default: "0660", describe: "File mode of Unix sockets", group: "Network" },
 	port: { type: "string", short: "p", arg: "PORT", default: "4730", describe: "Port or service name", env: ["GEARMAND_PORT"], group: "Network" },
 	backlog: { type: "number", short: "b", arg: "N", range: [1, 65_535], default: 511, describe: "Connections the kernel may hold for us to accept", group: "Network" },
 	keepalive: { type: "boolean", describe: "TCP keepalive (always on; kept for old command lines)", group: "Network" },
 	"keepalive-idle": { type: "number", arg: "SECONDS", range: [-1, 32_767], default: 60, describe: "Idle seconds before the first keepalive probe; -1: the system's", group: "Network" },
 	"keepalive-interval": { type: "number", arg: "SECONDS", range: [-1, 32_767], default: -1, describe: "Seconds between probes", group: "Network" },
 	"keepalive-count": { type: "number", arg: "N", range: [-1, 127], default: -1, describe: "Probes unanswered before a connection is dropped", group: "Network" },
-	ssl: { type: "boolean", describe: "Speak TLS on the Gearman port", group: "Network" },
-	"ssl-ca-file": { type: "string", arg: "FILE", describe: "Certificates to trust (PEM)", env: ["GEARMAND_CA_CERTIFICATE"], group: "Network" },
+	ssl: { type: "boolean", describe: "Speak TLS on all TCP ports", group: "Network" },
+	"ssl-ca-file": { type: "string", arg: "FILE", describe: "Clients have to show a certificate signed by one of these (PEM)", env: ["GEARMAND_CA_CERTIFICATE"], group: "Network" },
 	"ssl-certificate": { type: "string", arg: "FILE", describe: "Own certificate (PEM)", env: ["GEARMAND_SERVER_PEM"], group: "Network" },
 	"ssl-key": { type: "string", arg: "FILE", describe: "Own private key (PEM)", env: ["GEARMAND_SERVER_KEY"], group: "Network" },
+	"ssl-verify": { type: "string", arg: "HOW", choices: ["required", "optional"], default: "required", describe: "With --ssl-ca-file: whether a client may do without a certificate", group: "Network" },
+	allow: { type: "strings", arg: "RULE", describe: "Let in only who matches: an address, a network (10.0.0.0/8), unix, or name:NAME in a client certificate; may be repeated", group: "Access" },
+	deny: { type: "strings", arg: "RULE", describe: "Keep out who matches, whatever --allow says; may be repeated", group: "Access" },
+	"max-connections": { type: "number", arg: "N", range: [1, MAX_32], describe: "Connections at once; default: what the limit of open files leaves room for", group: "Limits" },
+	"max-connections-per-address": { type: "number", arg: "N", range: [1, MAX_32], describe: "Of one address (or IPv6 /64) other than this machine's own; default: three quarters of all", group: "Limits" },
 	"max-packet-size": { type: "string", arg: "BYTES", default: "256M", describe: "Largest packet accepted, with K, M or G", group: "Limits" },
+	"max-unfinished-size": { type: "string", arg: "BYTES", describe: "Memory for packets that are not whole yet, over all connections; default: a quarter of the memory there is", group: "Limits" },
+	"packet-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "60s", describe: "Drop a connection whose packet does not move on by 16K in TIME; 0: never", group: "Limits" },
+	"idle-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "5m", describe: "Close a connection that has never said anything after TIME; 0: never", group: "Limits" },
 	"job-retries": { type: "number", short: "j", arg: "N", range: [-1, MAX_32], default: -1, describe: "Fail a job when its Nth worker is lost; -1: never; 0 is as 1 (gearmand 1.1 read 0 as never)", group: "Jobs" },
 	"job-handle-prefix": { type: "string", arg: "PREFIX", describe: "Start of job handles; default H:<host name>", group: "Jobs" },
 	"worker-wakeup": { type: "number", short: "w", arg: "N", range: [0, 65_535], describe: "Sleeping workers woken a job; 0: all; default: as many as there are jobs", group: "Jobs" },
 	"round-robin": { type: "boolean", short: "R", describe: "Take turns between a worker's functions (always on)", group: "Jobs" },
 	exceptions: { type: "boolean", describe: "Send WORK_EXCEPTION to all clients, asked for or not", group: "Jobs" },
+	"drain-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "0", describe: "At SIGTERM and SIGINT running jobs have TIME to finish, and no more are given out; a second signal stops at once", group: "Jobs" },
 	"queue-type": { type: "string", short: "q", arg: "STORE", default: "sqlite", describe: "Where background jobs are kept: sqlite, file, builtin (memory), postgres, mysql, redis, memcached, or a module's path or package", group: "Store" },
 	"state-dir": { type: "string", arg: "DIR", describe: "Where sqlite and file keep jobs, one file a port; default /var/lib/gearman as root, else ~/.local/state/gearman", env: ["STATE_DIRECTORY"], group: "Store" },
 	"queue-sync": { type: "string", arg: "HOW", choices: ["full", "normal"], default: "full", describe: "sqlite, file: full survives a power cut; normal is faster, and a power cut may take the last jobs", group: "Store" },
@@ -183,6 +199,7 @@ const server = {
 	"redis-prefix": { type: "string", arg: "TEXT", default: "_gear_", describe: "redis: start of its keys", group: "Store" },
 	"libmemcached-servers": { type: "string", arg: "HOST[:PORT]", default: "127.0.0.1:11211", describe: "memcached: the server, one", group: "Store" },
 	"libmemcached-prefix": { type: "string", arg: "TEXT", default: "gear_", describe: "memcached: start of its keys", group: "Store" },
+	"admin-listen": { type: "strings", arg: "ADDRESS:PORT", describe: "Take commands that change something (shutdown, maxqueue, drop function …) here alone: admin text and HTTP on one port, or on unix:PATH; may be repeated", group: "Admin" },
 	"metrics-functions": { type: "number", arg: "N", range: [0, 1_000_000], default: 1000, describe: "Functions with metrics of their own; all others are one, called (other)", group: "Limits" },
 	"allow-shutdown": { type: "boolean", describe: "Allow the admin command shutdown", group: "Admin" },
 	protocol: { type: "strings", short: "r", arg: "NAME", describe: "Another protocol to speak: http", group: "Network" },
@@ -204,6 +221,8 @@ const server = {
 	coredump: { type: "boolean", describe: "Leave a core file at a crash", group: "Process" },
 	threads: { type: "number", short: "t", arg: "N", range: [0, 65_535], describe: "Accepted for old command lines; no effect", group: "Limits" },
 	"hashtable-buckets": { type: "number", arg: "N", range: [1, MAX_32], describe: "Accepted for old command lines; no effect", group: "Limits" },
+	...configured,
+	"check-config": { type: "boolean", describe: "Check options, certificates, addresses and store, say what is found, and exit", isAct: true, group: "Process" },
 	"config-file": { type: "string", arg: "FILE", describe: "Read more options from FILE (also @FILE); the command line wins", group: "Process" },
 	"check-args": { type: "boolean", describe: "Check the command line and exit", isAct: true, group: "Process" },
 	help: { type: "boolean", short: "h", describe: "Show this help", isAct: true },
@@ -231,6 +250,7 @@ const admin = {
 	watch: { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Ask again every TIME (2s)", group: "Output" },
 	...connection,
 	timeout: { type: "duration", short: "t", arg: "TIME", default: "10s", range: [1, MAX_32], describe: "Longest wait for an answer", group: "Connection" },
+	config: { ...configured.config, group: "Other" },
 	...general,
 } as const satisfies Record<string, Option>;
 

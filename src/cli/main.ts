@@ -18,6 +18,7 @@ interface Common {
 	daemon?: boolean;
 	"pid-file"?: string | undefined;
 	"check-args"?: boolean;
+	"check-config"?: boolean;
 }
 
 const NO_SERVER: ReadonlySet<string> = new Set([
@@ -58,14 +59,21 @@ function main(): Promise<number> {
 async function start<M extends Mode>(mode: M, load: () => Promise<Run<M>>): Promise<number> {
 	try {
 		const { options, operands } = await parse(mode, argv, process.env);
-		const { help, version, daemon, "pid-file": pidFile, "check-args": checkArgs }: Common = options;
+		const {
+			help,
+			version,
+			daemon,
+			"pid-file": pidFile,
+			"check-args": checkArgs,
+			"check-config": isCheck,
+		}: Common = options;
 		// gearmand checks before it helps.
 		if (checkArgs) return 0;
 		if (help || version) {
 			print(help ? await helpOf(mode) : versionOf(mode));
 			return 0;
 		}
-		if (daemon) {
+		if (daemon && !isCheck) {
 			const code = await (await import("./process.ts")).daemonize();
 			if (code !== undefined) return code;
 		}

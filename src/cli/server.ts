@@ -5,27 +5,35 @@ import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log, type LogFormat } from "../log.ts";
 import { type Options, options as rows } from "../options.ts";
+import { inheritedEndpoints } from "../server/endpoint.ts";
 import { Server } from "../server/server.ts";
 import { keepsFiles } from "../server/stores/index.ts";
 import { makeStateDirectory, stateDirectory } from "../server/stores/state-directory.ts";
 import { tellReady, writePidFile } from "./process.ts";
 import { sizeInBytes } from "./size.ts";
+import { notify, startWatchdog } from "./systemd.ts";
 
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
+/** Of all connections, what one address may have, so that it cannot keep out all others. */
+const SHARE_OF_ADDRESS = 0.75;
 
 export async function run(options: Options<"server">, operands: string[]): Promise<number> {
 	if (operands.length > 0) throw new GearmanError("USAGE", `unrecognised option '${operands[0]}'`);
 	refuseWhatIsNotThere(options);
-	await setLimits(options);
 	const storeOptions = storeSettings(options);
+	if (options["check-config"]) {
+		const { checkConfig } = await import("./check-config.ts");
+		return checkConfig(new Server({ ...settings(options), storeOptions }), options);
+	}
+	await setLimits(options);
 	const stateDir = keepsFiles(options["queue-type"]) ? storeOptions["state-dir"] : undefined;
 	if (options.user !== undefined) await switchUser(options.user, stateDir);
 	const log = await openLog(options);
 	const server = new Server({ ...settings(options), storeOptions, log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
-	listenToSignals(server);
+	listenToSignals(server, options["drain-timeout"] ?? 0);
 	try {
 		await server.start();
 		if (options["pid-file"] !== undefined) writePidFile(options["pid-file"]);
@@ -36,12 +44,16 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 		throw error;
 	}
 	tellReady();
+	startWatchdog();
 	let exitCode = 0;
-	server.replayed.catch(() => {
-		// Said in the log. Jobs that cannot be read are better seen to than forgotten.
-		exitCode = 1;
-		server.requestStop("quick");
-	});
+	server.replayed.then(
+		() => notify("READY=1", `STATUS=Listening on port ${server.port}`),
+		() => {
+			// Said in the log. Jobs that cannot be read are better seen to than forgotten.
+			exitCode = 1;
+			server.requestStop("quick");
+		},
+	);
 	await server.stopped.catch(() => {
 		exitCode = 1; // said in the log, too
 	});
@@ -66,10 +78,15 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 	}
 	const tls =
 		options.ssl && certificateFile !== undefined && keyFile !== undefined
-			? { certificateFile, keyFile, caFile: options["ssl-ca-file"] }
+			? { certificateFile, keyFile, caFile: options["ssl-ca-file"], verify: options["ssl-verify"] as "required" }
 			: undefined;
 	return {
 		listen: options.listen ?? [],
+		socketMode: fileMode(options["socket-mode"]),
+		inherited: inheritedEndpoints(process.env),
+		adminListen: options["admin-listen"],
+		allow: options.allow,
+		deny: options.deny,
 		port: portNumber(options.port),
 		protocols: options.protocol,
 		httpListen: options["http-listen"],
@@ -77,7 +94,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		httpHosts: options["http-host"],
 		dashboard: options.dashboard as "local" | "all" | "off",
 		backlog: options.backlog,
-		maxConnections: connectionLimit(),
+		...connectionLimits(options),
 		keepaliveIdleSeconds: options["keepalive-idle"],
 		keepaliveIntervalSeconds: options["keepalive-interval"],
 		keepaliveCount: options["keepalive-count"],
@@ -87,6 +104,13 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		workerWakeup: options["worker-wakeup"],
 		exceptions: options.exceptions,
 		maxPacketBytes: sizeInBytes("max-packet-size", options["max-packet-size"]),
+		drainTimeoutMs: options["drain-timeout"],
+		idleTimeoutMs: options["idle-timeout"],
+		packetTimeoutMs: options["packet-timeout"],
+		maxUnfinishedBytes:
+			options["max-unfinished-size"] === undefined
+				? undefined
+				: sizeInBytes("max-unfinished-size", options["max-unfinished-size"]),
 		metricsFunctions: options["metrics-functions"],
 		allowShutdown: options["allow-shutdown"],
 		queueType: options["queue-type"],
@@ -135,11 +159,25 @@ async function setLimits(options: Options<"server">): Promise<void> {
 	}
 }
 
-/** Connections the limit of open files leaves room for; undefined where it is not known. */
-function connectionLimit(): number | undefined {
-	if (process.platform !== "linux") return undefined;
+/** What the options say, but no more than the limit of open files leaves room for. */
+function connectionLimits(options: Options<"server">) {
+	const maxConnections = Math.min(options["max-connections"] ?? Number.POSITIVE_INFINITY, roomForConnections());
+	const maxConnectionsPerAddress =
+		options["max-connections-per-address"] ?? Math.max(1, Math.floor(maxConnections * SHARE_OF_ADDRESS));
+	return { maxConnections, maxConnectionsPerAddress };
+}
+
+/** Connections the limit of open files leaves room for; infinite where it is not known. */
+function roomForConnections(): number {
+	if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
 	const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
-	return soft === undefined ? undefined : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
+	return soft === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
+}
+
+/** "660" or "0660", as chmod reads it. */
+function fileMode(text: string): number {
+	if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+	throw new GearmanError("BAD_ARGUMENT", `the argument ('${text}') for option '--socket-mode' is invalid`);
 }
 
 /** The state directory is made by root, and belongs to the user. */
@@ -201,8 +239,14 @@ async function openSyslog(): Promise<(level: Level, line: string) => void> {
 		logger.stdin.write(`<${LOG_DAEMON | LEVELS.indexOf(level)}>${line.replace(/\n/g, " ")}\n`, "latin1");
 }
 
-function listenToSignals(server: Server): void {
-	for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => server.requestStop("quick"));
+function listenToSignals(server: Server, drainTimeoutMs: number): void {
+	// The second one stops at once, as the first does where there is nothing to wait for.
+	for (const signal of ["SIGTERM", "SIGINT"] as const) {
+		process.on(signal, () => {
+			server.requestStop(drainTimeoutMs > 0 && server.isGranting ? "finish" : "quick");
+			void notify("STOPPING=1");
+		});
+	}
 	// A listener also keeps Node from opening its debugger at SIGUSR1.
 	for (const signal of ["SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => server.requestStop("graceful"));
 	process.on("SIGHUP", () => {
@@ -211,5 +255,6 @@ function listenToSignals(server: Server): void {
 		} catch (error) {
 			server.log.error(`could not reopen the log file: ${(error as Error).message}`);
 		}
+		server.reload();
 	});
 }

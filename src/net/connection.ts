@@ -10,7 +10,7 @@ import { GearmanError } from "../errors.ts";
 import { type Packet, Parser } from "../protocol/parser.ts";
 
 export interface TlsFiles {
-	/** Certificates to trust (PEM). Without it: those Node trusts, and then the host name has to match too. */
+	/** Certificates to trust (PEM). Without it: those Node trusts. */
 	readonly caFile?: string;
 	/** Own certificate (PEM). */
 	readonly certificateFile?: string;
@@ -44,6 +44,8 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** Up to here the sends of a turn are copied into one buffer: cheaper than a vector of many small ones. */
 const JOIN_BYTES = 64 * 1024;
 const KEEPALIVE_IDLE_MS = 60_000;
+/** A server that ends a connection so soon, without a word, did not want it. */
+const TURNED_AWAY_MS = 2000;
 
 /** Why sockets fail, in words. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -95,29 +97,20 @@ export class Connection {
 	async connect(signal?: AbortSignal): Promise<void> {
 		const { host, port, tls } = this.address;
 		throwIfAborted(signal);
-		const secrets = tls === undefined ? undefined : await readTlsFiles(tls);
-		const connectTls = tls === undefined ? undefined : (await import("node:tls")).connect;
+		const secure = tls === undefined ? undefined : await import("./tls.ts");
+		const context = tls === undefined ? undefined : secure?.readTlsFiles(tls);
 		throwIfAborted(signal);
 		if (this.#isClosed) throw new GearmanError("ABORTED");
 		const onAbort = () => this.#socket?.destroy(new GearmanError("ABORTED"));
 		signal?.addEventListener("abort", onAbort, { once: true });
 		let socket: Socket | undefined;
+		let isShakingHands = false;
 		try {
 			socket = await this.#open(host, port);
-			if (connectTls !== undefined) {
-				const secure = connectTls({
-					socket,
-					host,
-					servername: isIpAddress(host) ? "" : host,
-					minVersion: "TLSv1.2",
-					...secrets,
-					// A given CA is the users' own, and its certificates often name no host the way clients do (C never
-					// looked): its signature is the proof. With the public CAs a signature alone would prove nothing.
-					...(tls?.caFile === undefined ? {} : { checkServerIdentity: () => undefined }),
-				});
-				secure.on("error", () => {});
-				this.#socket = secure;
-				await once(secure, "secureConnect");
+			if (secure !== undefined && context !== undefined) {
+				isShakingHands = true;
+				this.#socket = secure.shakeHands(socket, host, isIpAddress(host), context);
+				await once(this.#socket, "secureConnect");
 			}
 		} catch (error) {
 			this.#socket?.destroy();
@@ -126,7 +119,8 @@ export class Connection {
 			if (signal?.aborted || error instanceof GearmanError) {
 				throw new GearmanError("ABORTED", undefined, { cause: error });
 			}
-			throw new GearmanError("COULD_NOT_CONNECT", `could not connect to ${nameOf(this.address)}: ${reasonOf(error)}`, {
+			const why = (isShakingHands ? secure?.reasonOf(error, host) : undefined) ?? reasonOf(error);
+			throw new GearmanError("COULD_NOT_CONNECT", `could not connect to ${nameOf(this.address)}: ${why}`, {
 				cause: error,
 			});
 		} finally {
@@ -218,8 +212,14 @@ export class Connection {
 		}
 		this.#isOpen = true;
 		const parser = this.#parser;
+		const openedMs = Date.now();
+		let isSilent = true;
 		socket.on("data", (chunk: Buffer) => {
 			if (this.#isClosed) return;
+			if (isSilent) {
+				isSilent = false;
+				if (isTlsAlert(chunk)) return this.#refuse("a TLS alert: its port speaks TLS, say -S (--ssl)");
+			}
 			if (parser === undefined) this.#events.onBytes?.(chunk);
 			else parser.write(chunk);
 		});
@@ -228,11 +228,20 @@ export class Connection {
 		socket.on("error", (error) => {
 			reason = reasonOf(error);
 		});
-		socket.on("close", () =>
-			this.#fail("CONNECTION_LOST", `lost the connection to ${nameOf(this.address)}: ${reason}`),
-		);
+		socket.on("close", () => {
+			const isTurnedAway = isSilent && socket.bytesWritten > 0 && Date.now() - openedMs < TURNED_AWAY_MS;
+			const why = isTurnedAway ? `${reason} before it said anything: ${this.#likelyCause()}` : reason;
+			this.#fail("CONNECTION_LOST", `lost the connection to ${nameOf(this.address)}: ${why}`);
+		});
 		if (this.#isPaused) socket.pause();
 		this.#write();
+	}
+
+	#likelyCause(): string {
+		const { tls } = this.address;
+		if (tls === undefined) return "it may speak TLS (-S), or not let this machine in";
+		if (tls.certificateFile !== undefined) return "it may not accept our certificate, or not let this machine in";
+		return "it may want a certificate (--ssl-certificate, --ssl-key), or not let this machine in";
 	}
 
 	#receiver(events: ConnectionEvents) {
@@ -369,16 +378,7 @@ function reasonOf(error: unknown): string {
 	return REASONS[code] ?? error.message;
 }
 
-async function readTlsFiles(tls: TlsFiles): Promise<{ ca?: Buffer; cert?: Buffer; key?: Buffer }> {
-	const { readFile } = await import("node:fs/promises");
-	const read = async (file: string | undefined): Promise<Buffer | undefined> => {
-		if (file === undefined) return undefined;
-		try {
-			return await readFile(file);
-		} catch (error) {
-			throw new GearmanError("BAD_ARGUMENT", `could not read ${file}: ${reasonOf(error)}`, { cause: error });
-		}
-	};
-	const [ca, cert, key] = await Promise.all([read(tls.caFile), read(tls.certificateFile), read(tls.keyFile)]);
-	return { ca, cert, key };
+/** What a TLS server answers to bytes that are none: record type "alert", version 3.x. */
+function isTlsAlert(chunk: Buffer): boolean {
+	return chunk[0] === 0x15 && chunk[1] === 3;
 }

@@ -20,6 +20,8 @@ const POOLED_BYTES = 2048;
 const EMPTY = Buffer.alloc(0);
 const MAX_FIELDS = 8;
 const LF = 0x0a;
+/** First byte of a TLS ClientHello. */
+const TLS_HANDSHAKE = 0x16;
 
 /** Who is called with what was read. Each call is made inside Parser.write() or Parser.resume(). */
 export interface Receiver {
@@ -31,6 +33,14 @@ export interface Receiver {
 	onOversized(type: number, size: number): void;
 	/** The stream cannot be trusted from here on (wrong magic, endless line): close it. Nothing more is parsed. */
 	onGarbage(reason: string): void;
+}
+
+/** Who is told how much is kept of a packet or line that is not whole yet. */
+export interface Account {
+	/** So many bytes of it came, and took so much more memory: none where an oversized packet is thrown away. */
+	grew(bytes: number, memory: number): void;
+	/** It is whole, or given up. */
+	ended(): void;
 }
 
 /** One packet: a view of the bytes it came in. */
@@ -116,6 +126,7 @@ export class Packet {
 export class Parser {
 	readonly #receiver: Receiver;
 	readonly #maxPacketBytes: number;
+	readonly #account: Account | undefined;
 	readonly #packet = new Packet();
 	/** Begins with the #kept bytes of an unfinished header, packet or line. */
 	#frame = EMPTY;
@@ -129,10 +140,13 @@ export class Parser {
 	#isPaused = false;
 	#isParsing = false;
 	#isClosed = false;
+	/** Something has come. */
+	hasInput = false;
 
-	constructor(receiver: Receiver, maxPacketBytes: number = MAX_PACKET_BYTES) {
+	constructor(receiver: Receiver, maxPacketBytes: number = MAX_PACKET_BYTES, account?: Account) {
 		this.#receiver = receiver;
 		this.#maxPacketBytes = maxPacketBytes;
+		this.#account = account;
 	}
 
 	/** Bytes held for unfinished packets and lines. */
@@ -143,6 +157,7 @@ export class Parser {
 	/** Takes the next bytes of the stream and calls the receiver for all that is whole. */
 	write(chunk: Buffer): void {
 		if (this.#isClosed) return;
+		this.hasInput = true;
 		if (this.#isPaused || this.#isParsing) {
 			this.#backlog.push(Buffer.from(chunk));
 			return;
@@ -177,6 +192,7 @@ export class Parser {
 	/** Drops all state: no callback after this. */
 	close(): void {
 		this.#isClosed = true;
+		this.#account?.ended();
 		this.#frame = EMPTY;
 		this.#backlog = [];
 		this.#kept = 0;
@@ -190,6 +206,8 @@ export class Parser {
 				const skipped = Math.min(this.#skip, chunk.length - at);
 				this.#skip -= skipped;
 				at += skipped;
+				if (this.#skip > 0) this.#account?.grew(skipped, 0);
+				else this.#account?.ended();
 			} else if (this.#kept > 0) {
 				at = this.#continue(chunk, at);
 			} else if (chunk[at] !== 0) {
@@ -239,7 +257,10 @@ export class Parser {
 				return end;
 			}
 			this.#forget();
-			if (size < 0) return end;
+			if (size < 0) {
+				if (this.#skip > 0) this.#account?.grew(0, 0);
+				return end;
+			}
 		}
 		this.#forget();
 		this.#emit(frame, 0, needed, true);
@@ -257,6 +278,7 @@ export class Parser {
 		const size = bytes.readUInt32BE(at + 8);
 		if (size > this.#maxPacketBytes) {
 			this.#skip = size;
+			this.#account?.grew(0, 0);
 			this.#receiver.onOversized(bytes.readUInt32BE(at + 4), size);
 			return -1;
 		}
@@ -270,6 +292,12 @@ export class Parser {
 	}
 
 	#line(chunk: Buffer, at: number): number {
+		// No line begins with a control character, and TLS does: its bytes may hold no LF for us to answer.
+		if (this.#kept === 0 && chunk[at] === TLS_HANDSHAKE) {
+			this.close();
+			this.#receiver.onGarbage("speaks TLS, which this port does not");
+			return chunk.length;
+		}
 		const lf = chunk.indexOf(LF, at);
 		const end = lf < 0 ? chunk.length : lf;
 		if (this.#kept + end - at > MAX_LINE_BYTES + 1) {
@@ -292,7 +320,9 @@ export class Parser {
 
 	#keep(chunk: Buffer, start: number, end: number): void {
 		const kept = this.#kept + end - start;
-		if (kept > this.#frame.length) this.#grow(kept);
+		const had = this.#frame.length;
+		if (kept > had) this.#grow(kept);
+		this.#account?.grew(end - start, this.#frame.length - had);
 		chunk.copy(this.#frame, this.#kept, start, end);
 		this.#kept = kept;
 	}
@@ -307,6 +337,7 @@ export class Parser {
 	}
 
 	#forget(): void {
+		this.#account?.ended();
 		this.#frame = EMPTY;
 		this.#kept = 0;
 		this.#needed = 0;

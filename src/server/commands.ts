@@ -44,7 +44,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 		case Type.GRAB_JOB_ALL:
 			return grab(server, peer, type);
 		case Type.PRE_SLEEP:
-			if (server.jobs.sleep(peer.asWorker(), server.nowMs())) peer.send(Type.NOOP, "");
+			if (server.jobs.sleep(peer.asWorker(), server.nowMs()) && server.isGranting) peer.send(Type.NOOP, "");
 			return;
 		case Type.WORK_COMPLETE:
 			return workComplete(server, peer, packet);
@@ -121,7 +121,7 @@ function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: 
 }
 
 function grab(server: Server, peer: Peer, type: number): void {
-	const job = server.jobs.grab(peer.asWorker(), server.nowMs());
+	const job = server.isGranting ? server.jobs.grab(peer.asWorker(), server.nowMs()) : undefined;
 	if (job === undefined) return peer.send(Type.NO_JOB, "");
 	const { handle, unique, reducer, workload } = job;
 	const functionName = job.queue.name;

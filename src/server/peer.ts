@@ -46,6 +46,8 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	/** The roles, once the peer has taken them. */
 	client: Client | undefined;
 	worker: Worker | undefined;
+	/** Admin commands that change something are taken from it. */
+	readonly mayChange: boolean;
 	/** OPTION_REQ exceptions, or the server's --exceptions. */
 	wantsExceptions: boolean;
 	readonly connectedMs = Date.now();
@@ -77,8 +79,9 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
+		this.mayChange = server.mayChange(accepted);
 		this.wantsExceptions = server.options.exceptions;
-		this.#parser = new Parser(this, server.options.maxPacketBytes);
+		this.#parser = new Parser(this, server.options.maxPacketBytes, server.patience.accountOf(this));
 		this.#outgoing = new Outgoing(socket, (bytes) => this.#onWritten(bytes));
 		socket.on("end", () => this.#end());
 		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`, { peer: this.name }));
@@ -185,6 +188,15 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 
 	onceDrained(resume: () => void): void {
 		this.#onDrained.push(resume);
+	}
+
+	/** Anything has come from it. */
+	get hasSpoken(): boolean {
+		return this.#parser.hasInput;
+	}
+
+	get isPaused(): boolean {
+		return this.#pauses > 0;
 	}
 
 	/** Stops reading until resume() was called as often. */

@@ -1,107 +1,24 @@
 // The job server: open the store, replay it, listen, serve, drain, close. Owns what all peers share (job table, journal,
 // log) and the only timer. cli/server.ts runs one a process; tests and users of the library run as many as they like.
 
-import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
-import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../errors.ts";
 import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
-import { MAX_PACKET_BYTES } from "../protocol/parser.ts";
 import type { FunctionQueue } from "./function-queue.ts";
+import { Gate } from "./gate.ts";
 import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
 import { textOf } from "./names.ts";
+import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
+import { type ServerOptions, type Settings, settingsOf } from "./settings.ts";
 import { loadStore, type Store, type StoreInfo } from "./stores/index.ts";
 
-export interface ServerOptions {
-	/** Addresses or host names; none: all addresses. */
-	readonly listen?: readonly string[];
-	/** 0: any free port. Default 4730. */
-	readonly port?: number;
-	/** Protocols spoken beside Gearman's own: "http". */
-	readonly protocols?: readonly string[];
-	/** Where HTTP is spoken; none: where Gearman is. */
-	readonly httpListen?: readonly string[];
-	/** 0: any free port. Default 8080. */
-	readonly httpPort?: number;
-	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
-	readonly httpHosts?: readonly string[];
-	/** Who is shown the dashboard over HTTP: "local" (this machine), "all" or "off". Default "local". */
-	readonly dashboard?: "local" | "all" | "off";
-	/** Connections the kernel may hold for us to accept. */
-	readonly backlog?: number;
-	/** Connections at once; more are closed as they come. */
-	readonly maxConnections?: number;
-	/** -1: the system's. Default 60. */
-	readonly keepaliveIdleSeconds?: number;
-	readonly keepaliveIntervalSeconds?: number;
-	readonly keepaliveCount?: number;
-	/** TLS on the Gearman port. */
-	readonly tls?: { readonly certificateFile: string; readonly keyFile: string; readonly caFile?: string };
-	/** Job handles are `${handlePrefix}:${n}`; at most 50 characters. Default H:<host name>. */
-	readonly handlePrefix?: string;
-	/** A job is failed when its Nth assignment is lost; -1: never; 0 is as 1. Default -1. */
-	readonly jobRetries?: number;
-	/** Sleeping workers woken a job; 0: all of them; default: as many as there are jobs. */
-	readonly workerWakeup?: number;
-	/** A woken worker that has not grabbed after this long passes the wake on. Default 100 ms. */
-	readonly wakeTimeoutMs?: number;
-	/** Send WORK_EXCEPTION to all clients, asked for or not. */
-	readonly exceptions?: boolean;
-	/** Largest packet body in bytes. Default 256 MiB. */
-	readonly maxPacketBytes?: number;
-	/** A peer that takes none of the replies waiting for it for this long is dropped, in ms. Default 30,000. */
-	readonly stallMs?: number;
-	/** Allow the admin command `shutdown`. */
-	readonly allowShutdown?: boolean;
-	/** Where background jobs are kept. Default "builtin": in memory. */
-	readonly queueType?: string;
-	/** Options of the stores, by their names at the command line, e.g. `state-dir`. */
-	readonly storeOptions?: Readonly<Record<string, string | undefined>>;
-	/** A store of your own, in place of queueType. */
-	readonly store?: Store;
-	/** Functions that are counted one by one in the metrics; the others as one. Default 1000. */
-	readonly metricsFunctions?: number;
-	/** What `version` answers. Default: this package's. */
-	readonly version?: string;
-	readonly log?: Log;
-}
-
-const DEFAULTS = {
-	listen: [],
-	port: 4730,
-	protocols: [],
-	httpListen: [],
-	httpPort: 8080,
-	httpHosts: [],
-	dashboard: "local",
-	backlog: 511,
-	keepaliveIdleSeconds: 60,
-	keepaliveIntervalSeconds: -1,
-	keepaliveCount: -1,
-	jobRetries: -1,
-	exceptions: false,
-	maxPacketBytes: MAX_PACKET_BYTES,
-	stallMs: 30_000,
-	wakeTimeoutMs: 100,
-	allowShutdown: false,
-	queueType: "builtin",
-	storeOptions: {},
-} as const satisfies ServerOptions;
-
-type Settings = Omit<ServerOptions, "log"> &
-	Required<Pick<ServerOptions, keyof typeof DEFAULTS>> & { readonly handlePrefix: string; readonly version: string };
-
-/** Places in a packet are 32-bit numbers. */
-const MAX_MAX_PACKET = 2047 * 1024 * 1024;
-/** A handle has to fit C clients' 63 characters, its number included. */
-const MAX_PREFIX = 50;
 /** A client that takes nothing is dropped this soon when a worker has to wait for it, and its other clients with it. */
 const WORKER_STALL_MS = 5000;
 /** Jobs replayed before others get their turn. */
@@ -113,16 +30,22 @@ const DRAIN_MS = 10_000;
 export class Server implements JobEvents {
 	readonly options: Settings;
 	readonly log: Log;
+	readonly gate: Gate;
+	readonly patience: Patience;
 	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
 	readonly createdMs = Date.now();
-	/** Connections of all protocols. */
-	connections = 0;
+	/** Commands that change something are taken at addresses of their own alone. */
+	readonly hasAdminListeners: boolean;
+	/** Connections through the admin listeners. */
+	readonly #admins = new WeakSet<Socket>();
 	/** Those who do not take what is sent to them. */
 	readonly blocked = new Set<Blockable>();
 	/** Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
+	/** Gives jobs to workers; else it stops when the last running one is done. */
+	isGranting = true;
 	/** Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
 	/** Jobs of the last run are still coming back. */
@@ -140,23 +63,21 @@ export class Server implements JobEvents {
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
 	#timer: NodeJS.Timeout | undefined;
+	#drainTimer: NodeJS.Timeout | undefined;
 	#timerMs = Number.POSITIVE_INFINITY;
 	#lastPeerId = 0;
 
 	constructor(options: ServerOptions = {}) {
 		const { log = new Log(), ...given } = options;
-		const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-		const handlePrefix = `H:${hostname().replace(/[^!-~]/g, "-")}`.slice(0, MAX_PREFIX);
-		this.options = { ...DEFAULTS, handlePrefix, version: packageVersion(), ...defined };
-		if (this.options.handlePrefix.length > MAX_PREFIX || !/^[!-~]+$/.test(this.options.handlePrefix)) {
-			const message = `job-handle-prefix has to be 1 to ${MAX_PREFIX} printable ASCII characters without blanks`;
-			throw new GearmanError("BAD_ARGUMENT", message);
-		}
-		if (this.options.maxPacketBytes > MAX_MAX_PACKET) {
-			throw new GearmanError("BAD_ARGUMENT", "max-packet-size can be at most 2047M");
-		}
+		this.options = settingsOf(given);
 		this.log = log;
 		this.metrics = new Metrics(this.options.metricsFunctions);
+		this.hasAdminListeners = this.options.adminListen.length > 0 || this.options.inherited?.admin !== undefined;
+		this.patience = new Patience(this.options, (peer, why) => {
+			log.errorOnceASecond(`${peer.name} is dropped: it ${why}`, "patience");
+			peer.destroy();
+		});
+		this.gate = new Gate(this.options, log, this.metrics, () => this.patience.makeRoom());
 		const retries = this.options.jobRetries;
 		this.jobs = new JobTable(this, {
 			handlePrefix: this.options.handlePrefix,
@@ -173,6 +94,7 @@ export class Server implements JobEvents {
 
 	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
 	async start(): Promise<void> {
+		await this.gate.open();
 		const store = this.options.store ?? (await this.#loadStore());
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
@@ -190,7 +112,10 @@ export class Server implements JobEvents {
 			// Before anybody gets a handle.
 			this.#journal.used(lastReserved);
 			await this.#journal.drain();
-			for (const name of new Set(["gear", ...this.options.protocols])) await this.#listen(name);
+			// The admin address first: the others tell it to those they turn away.
+			const protocols = [...(this.hasAdminListeners ? ["admin"] : []), "gear", ...this.options.protocols];
+			for (const name of new Set(protocols)) await this.#listen(name);
+			this.#cautionIfOpen();
 		} catch (error) {
 			for (const protocol of this.#protocols.splice(0)) {
 				await protocol.close();
@@ -249,9 +174,9 @@ export class Server implements JobEvents {
 		}
 	}
 
-	/** The port of the Gearman protocol, once started. */
+	/** The port of the Gearman protocol, once started; 0 when it is spoken on Unix sockets alone. */
 	get port(): number {
-		return this.addresses[0]?.port ?? 0;
+		return this.addresses.find(({ port }) => port > 0)?.port ?? 0;
 	}
 
 	/** The addresses of the Gearman protocol, once started. */
@@ -279,14 +204,40 @@ export class Server implements JobEvents {
 		return Date.now();
 	}
 
-	/** "quick": stops at once, foreground jobs are lost. "graceful": no new connections or jobs, then as the last ends. */
-	requestStop(how: "quick" | "graceful"): void {
-		if (how === "graceful" && !this.isDraining) {
-			this.log.info("Graceful shutdown: waiting for jobs to finish");
-			this.isDraining = true;
-			for (const protocol of this.#protocols) protocol.close();
-		}
-		if (how === "quick" || this.jobs.size === 0) this.stop().catch(() => {}); // `stopped` tells
+	/**
+	 * "quick": stops at once, foreground jobs are lost. "graceful": takes no new connections or jobs, stops as the last job
+	 * ends. "finish": grants no more jobs either, stops as the last running one ends, at the latest after drainTimeoutMs;
+	 * queued jobs stay in the store.
+	 */
+	requestStop(how: "quick" | "graceful" | "finish"): void {
+		if (how === "quick") return this.#stopQuietly();
+		if (how === "finish" && this.isGranting) {
+			const { drainTimeoutMs } = this.options;
+			this.log.info(`Shutdown: running jobs have ${drainTimeoutMs / 1000} s to finish`);
+			this.isGranting = false;
+			this.#drainTimer = setTimeout(() => {
+				this.log.notice(`Shutdown: ${this.#runningJobs()} jobs did not finish in time`);
+				this.#stopQuietly();
+			}, drainTimeoutMs);
+		} else if (how === "graceful" && !this.isDraining) this.log.info("Graceful shutdown: waiting for jobs to finish");
+		if (!this.isDraining) for (const protocol of this.#protocols) protocol.close();
+		this.isDraining = true;
+		this.#stopIfDone();
+	}
+
+	/** As stop(); `stopped` tells how it went. */
+	#stopQuietly(): void {
+		this.stop().catch(() => {});
+	}
+
+	#stopIfDone(): void {
+		if (this.isDraining && (this.isGranting ? this.jobs.size : this.#runningJobs()) === 0) this.#stopQuietly();
+	}
+
+	#runningJobs(): number {
+		let running = 0;
+		for (const queue of this.jobs.functions.values()) running += queue.running;
+		return running;
 	}
 
 	/** Stops at once; resolves when all is closed. */
@@ -297,6 +248,8 @@ export class Server implements JobEvents {
 		await this.#drainJournal();
 		this.#endTurn();
 		for (const protocol of this.#protocols) await protocol.end();
+		this.patience.stop();
+		clearTimeout(this.#drainTimer);
 		clearTimeout(this.#timer);
 		this.#timerMs = Number.NEGATIVE_INFINITY; // never armed again
 		const closed = [...this.peers].map((peer) => peer.close());
@@ -328,34 +281,46 @@ export class Server implements JobEvents {
 		await this.stop();
 	}
 
-	/** Counts a connection that was accepted. False: it was one too many, and is closed. */
-	admit(socket: Socket): boolean {
-		const { maxConnections = Number.POSITIVE_INFINITY } = this.options;
-		if (this.connections >= maxConnections) {
-			this.metrics.refused++;
-			this.log.errorOnceASecond(`Too many connections: more than ${maxConnections} are refused`);
-			socket.destroy();
-			return false;
-		}
-		this.connections++;
-		this.metrics.accepted++;
-		socket.once("close", () => {
-			this.connections--;
-		});
-		return true;
+	/** Connections of all protocols, those in a handshake too. */
+	get connections(): number {
+		return this.gate.count;
+	}
+
+	/** What has to do with the outside is looked at again: certificates. */
+	reload(): void {
+		this.gate.reload();
+	}
+
+	#cautionIfOpen(): void {
+		const { gate } = this;
+		const open = [...this.#addresses.values()].flat().find(({ address }) => address === "0.0.0.0" || address === "::");
+		if (open === undefined || gate.isSecure || !gate.access.isOpen) return;
+		const advice = "--listen 127.0.0.1, --ssl or --allow says who may";
+		this.log.caution(`Anybody who reaches port ${open.port} of this machine may use this server: ${advice}`);
+	}
+
+	/** A connection came in through an admin listener. */
+	addAdmin(socket: Socket): void {
+		this.#admins.add(socket);
+	}
+
+	/** Whether commands that change more than a client's own jobs are taken from a connection. */
+	mayChange(socket: Socket): boolean {
+		return !this.hasAdminListeners || this.#admins.has(socket);
 	}
 
 	/** The Gearman protocol has accepted a connection. */
 	addPeer(socket: Socket): void {
-		if (!this.admit(socket)) return;
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
+		this.patience.watch(peer);
 		this.log.info(`Accepted connection from ${peer.name}`, { peer: peer.name });
 	}
 
 	/** The peer's connection is closed. */
 	removePeer(peer: Peer): void {
 		this.peers.delete(peer);
+		this.patience.forget(peer);
 		this.log.info(`Disconnected ${peer.name}`, { peer: peer.name });
 	}
 
@@ -367,6 +332,7 @@ export class Server implements JobEvents {
 	}
 
 	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
+		if (!this.isGranting) return;
 		worker.receiver.send(Type.NOOP, "");
 	}
 
@@ -409,11 +375,13 @@ export class Server implements JobEvents {
 	lost(job: Job): void {
 		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
+		// The job table is in the midst of it.
+		if (!this.isGranting) setImmediate(() => this.#stopIfDone());
 	}
 
 	removed(job: Job): void {
 		if (job.isStored) this.journal.remove(job);
-		if (this.isDraining && this.jobs.size === 0) this.stop().catch(() => {}); // `stopped` tells
+		if (this.isDraining) this.#stopIfDone();
 	}
 
 	/** Something has changed that the end of a turn sees to: commits, replies, the timer. */
@@ -459,9 +427,4 @@ export class Server implements JobEvents {
 
 function aboutJob({ handle, functionName, unique }: Job): LogFields {
 	return { job: handle, function: functionName, unique };
-}
-
-function packageVersion(): string {
-	const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-	return (JSON.parse(text) as { version: string }).version;
 }

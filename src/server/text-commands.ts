@@ -4,12 +4,15 @@
 import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { LOW, NORMAL, type Priority } from "./job.ts";
+import { shown } from "./listeners.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
 
 interface TextCommand {
 	/** Lower case; one or two words. */
 	readonly name: string;
+	/** Taken at the admin listeners alone, where there are any. */
+	readonly isChange?: true;
 	/** Runs with the words behind the name. A long reply is bytes: text has an end at half a gigabyte. */
 	run(server: Server, args: readonly string[], peer: Peer): string | Buffer;
 }
@@ -26,15 +29,15 @@ const commands: readonly TextCommand[] = [
 	{ name: "queue info", run: queueInfo },
 	{ name: "show jobs", run: showJobs },
 	{ name: "show unique jobs", run: (server) => listing(server.jobs.jobs(), (job) => printable(job.unique)) },
-	{ name: "cancel job", run: cancelJob },
-	{ name: "create function", run: createFunction },
-	{ name: "drop function", run: dropFunction },
-	{ name: "maxqueue", run: maxQueue },
+	{ name: "cancel job", isChange: true, run: cancelJob },
+	{ name: "create function", isChange: true, run: createFunction },
+	{ name: "drop function", isChange: true, run: dropFunction },
+	{ name: "maxqueue", isChange: true, run: maxQueue },
 	{ name: "metrics", run: metrics },
 	{ name: "getpid", run: () => `OK ${process.pid}\n` },
 	{ name: "verbose", run: (server) => `OK ${server.log.level}\n` },
 	{ name: "version", run: (server) => `OK ${server.options.version}\n` },
-	{ name: "shutdown", run: shutdown },
+	{ name: "shutdown", isChange: true, run: shutdown },
 ];
 
 /** What a line whose first word is known, but not the rest, is answered. */
@@ -52,13 +55,20 @@ export function runLine(server: Server, peer: Peer, line: string): string | Buff
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
 	for (const command of commands) {
 		const length = command.name.split(" ").length;
-		if (lower.slice(0, length).join(" ") === command.name) return command.run(server, rest.slice(length - 1), peer);
+		if (lower.slice(0, length).join(" ") !== command.name) continue;
+		if (command.isChange && !peer.mayChange) return elsewhere(server);
+		return command.run(server, rest.slice(length - 1), peer);
 	}
 	return misuses.get(lower[0])?.(rest) ?? unknownCommand(first);
 }
 
 function unknownCommand(word: string): string {
 	return `ERR UNKNOWN_COMMAND Unknown+server+command${printable(word)}\r\n`;
+}
+
+function elsewhere(server: Server): string {
+	const places = server.addressesOf("admin").map(shown).join("+or+");
+	return `ERR NOT_ALLOWED This+command+is+taken+at+${places}\r\n`;
 }
 
 function incomplete(command: string): string {

@@ -69,6 +69,74 @@ test("SIGUSR1 and SIGUSR2 wait for the last job, take no new ones, and never ope
 	}
 });
 
+test("with --drain-timeout SIGTERM lets running jobs finish, gives out no more, and keeps the rest", async (t) => {
+	const store = [`--queue-type=sqlite`, `--state-dir=${temporaryFolder(t)}`];
+	const { child, port } = await startProgramServer(t, [...store, "--drain-timeout=1m"]);
+	const { peer, handle } = await holdJob(t, port);
+	peer.send("SUBMIT_JOB_BG", "f", "", "later");
+	const [, later] = await peer.next();
+	const sleeper = await dial(t, port);
+	child.kill("SIGTERM");
+	await said(child.stderr, /Shutdown: running jobs have 60 s to finish/);
+	sleeper.send("CAN_DO", "f");
+	sleeper.send("GRAB_JOB");
+	t.deepEqual(await sleeper.next(), ["NO_JOB"]);
+	sleeper.send("PRE_SLEEP");
+	t.deepEqual(await sleeper.settle(), []);
+	sleeper.send("SUBMIT_JOB_BG", "f", "", "");
+	t.is((await sleeper.next())[1], "SHUTDOWN_GRACEFUL");
+	const late = connect(port, "127.0.0.1");
+	t.is((await once(late, "error"))[0].code, "ECONNREFUSED");
+	peer.send("WORK_COMPLETE", handle, "done");
+	t.deepEqual(await peer.next(), ["WORK_COMPLETE", handle, "done"]);
+	t.is((await child).exitCode, 0);
+	const next = await startProgramServer(t, store);
+	const worker = await dial(t, next.port);
+	worker.send("CAN_DO", "f");
+	const grabbed = await eventually(async () => {
+		worker.send("GRAB_JOB");
+		const answer = await worker.next();
+		return answer[0] === "JOB_ASSIGN" && answer;
+	});
+	t.deepEqual(grabbed, ["JOB_ASSIGN", later, "f", "later"]);
+});
+
+test("a job that takes longer than --drain-timeout, or a second signal, ends the wait; the job is kept", async (t) => {
+	for (const [time, signals] of [
+		["200", 1],
+		["10m", 2],
+	]) {
+		const store = [`--queue-type=sqlite`, `--state-dir=${temporaryFolder(t)}`];
+		const { child, port } = await startProgramServer(t, [...store, `--drain-timeout=${time}`]);
+		const peer = await dial(t, port);
+		peer.send("CAN_DO", "f");
+		peer.send("SUBMIT_JOB_BG", "f", "", "");
+		const [, handle] = await peer.next();
+		peer.send("GRAB_JOB");
+		await peer.next();
+		child.kill("SIGTERM");
+		await said(child.stderr, /Shutdown: running jobs have/);
+		if (signals === 2) child.kill("SIGTERM");
+		t.is(await peer.next(), "closed");
+		t.is((await child).exitCode, 0);
+		const next = await startProgramServer(t, store);
+		const admin = await dial(t, next.port);
+		await eventually(async () => (await admin.list("show jobs"))[0]?.startsWith(`${handle}\t`));
+	}
+});
+
+test("with --drain-timeout and nothing running SIGTERM ends it at once; a worker that leaves ends the wait", async (t) => {
+	const idle = await startProgramServer(t, ["--drain-timeout=10m"]);
+	idle.child.kill("SIGTERM");
+	t.is((await idle.child).exitCode, 0);
+	const { child, port } = await startProgramServer(t, ["--drain-timeout=10m"]);
+	const { peer } = await holdJob(t, port);
+	child.kill("SIGTERM");
+	await said(child.stderr, /Shutdown: running jobs have/);
+	peer.destroy();
+	t.is((await child).exitCode, 0);
+});
+
 test("the log goes to a file, which SIGHUP opens anew", async (t) => {
 	const folder = temporaryFolder(t);
 	const log = join(folder, "log");
@@ -288,4 +356,37 @@ test("options without effect are accepted, a config file and @file are read", as
 		child.kill();
 		await child;
 	}
+});
+
+/** A program that opens sockets and hands them over as descriptors 3 and on; it takes no connection itself. */
+const activate = `
+	const { createServer } = require("node:net");
+	const { spawnSync } = require("node:child_process");
+	const [path, command, ...args] = process.argv.slice(1);
+	const tcp = createServer().listen(0, "127.0.0.1", () => {
+		const unix = createServer().listen(path, () => {
+			const { status } = spawnSync("sh", ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", command, ...args], {
+				stdio: ["ignore", 1, 2, tcp._handle.fd, unix._handle.fd],
+				env: { ...process.env, LISTEN_FDS: "2", LISTEN_FDNAMES: "gearmand.socket:gear" },
+			});
+			process.exit(status);
+		});
+	});`;
+
+(process.platform === "win32" ? test.skip : test)("sockets that were opened for it are listened on", async (t) => {
+	const path = join(temporaryFolder(t), "socket");
+	const args = ["-e", activate, path, program, "--server", "-qbuiltin", "-vvv", "-lstderr"];
+	const child = start(t, args, { command: process.execPath });
+	const [, pid, port] = await said(
+		child.stderr,
+		/pid (\d+)[\s\S]*Listening on 127\.0\.0\.1:(\d+)[\s\S]*on unix:descriptor 4/,
+	);
+	t.deepEqual(await (await dial(t, Number(port))).settle(), []);
+	const socket = connect(path);
+	await once(socket, "connect");
+	socket.end("version\n");
+	const [answer] = await once(socket, "data");
+	t.regex(String(answer), /^OK /);
+	process.kill(Number(pid));
+	t.is((await child).exitCode, 0);
 });

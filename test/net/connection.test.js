@@ -1,14 +1,12 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { createServer as createTlsServer } from "node:tls";
 import test from "ava";
 import fc from "fast-check";
 import { backoff, Connection, nameOf, parseServers } from "../../dist/net/connection.js";
 import { Type } from "../../dist/protocol/commands.js";
 import { encode, encodeRequest, MAGIC_RESPONSE } from "../../dist/protocol/packet.js";
+import { certificates, testTls } from "../helpers/certificates.js";
 import { freePort } from "../helpers/free-port.js";
 import { startScripted } from "../helpers/scripted-server.js";
 
@@ -261,37 +259,9 @@ test("nothing comes while paused, and all of it afterwards", async (t) => {
 	t.deepEqual(await events.next(), [Type.ECHO_RES, "two"]);
 });
 
-/** A CA, and a certificate of it for a name that is not 127.0.0.1. */
-function certificates(t) {
-	const folder = mkdtempSync(join(tmpdir(), "gearman-tls-"));
-	t.teardown(() => rmSync(folder, { recursive: true }));
-	const run = (...args) => execFileSync("openssl", args, { cwd: folder, stdio: "ignore" });
-	const key = (name) => ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", name];
-	for (const ca of ["ca", "other"]) {
-		run("req", "-x509", ...key(`${ca}.key`), "-out", `${ca}.pem`, "-subj", `/CN=${ca}`, "-days", "2");
-	}
-	run("req", ...key("server.key"), "-out", "server.csr", "-subj", "/CN=some-queue");
-	run(
-		"x509",
-		"-req",
-		"-in",
-		"server.csr",
-		"-CA",
-		"ca.pem",
-		"-CAkey",
-		"ca.key",
-		"-CAcreateserial",
-		"-out",
-		"server.pem",
-		"-days",
-		"2",
-	);
-	return (name) => join(folder, name);
-}
-
-async function startTls(t, file) {
+async function startTls(t, file, name = "server") {
 	const server = createTlsServer(
-		{ cert: readFileSync(file("server.pem")), key: readFileSync(file("server.key")) },
+		{ cert: readFileSync(file(`${name}.pem`)), key: readFileSync(file(`${name}.key`)) },
 		(socket) => {
 			socket.on("error", () => {});
 			socket.pipe(socket);
@@ -304,26 +274,77 @@ async function startTls(t, file) {
 	return server.address().port;
 }
 
-test("TLS: a certificate of the given CA is trusted, whatever host it names", async (t) => {
+testTls("TLS: a certificate of the given CA for the host that was named is trusted", async (t) => {
 	const file = certificates(t);
 	const port = await startTls(t, file);
-	const events = recorder();
-	const connection = await open(t, port, events, { tls: { caFile: file("ca.pem") } });
-	connection.send(encodeRequest("ECHO_REQ", ["secret"]));
-	t.deepEqual(await events.next(), [Type.ECHO_REQ, "secret"]);
-	connection.close();
-});
-
-test("TLS: a certificate of another CA, or of none that is known, is refused", async (t) => {
-	const file = certificates(t);
-	const port = await startTls(t, file);
-	for (const tls of [{ caFile: file("other.pem") }, {}]) {
-		const connection = new Connection({ host: "127.0.0.1", port, tls }, recorder());
-		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", /certificate/);
+	for (const host of ["127.0.0.1", "localhost"]) {
+		const events = recorder();
+		const connection = await open(t, port, events, { host, tls: { caFile: file("ca.pem") } });
+		connection.send(encodeRequest("ECHO_REQ", ["secret"]));
+		t.deepEqual(await events.next(), [Type.ECHO_REQ, "secret"]);
+		connection.close();
 	}
 });
 
-test("TLS: a certificate file that is not there is named", async (t) => {
-	const connection = new Connection({ host: "127.0.0.1", port: 1, tls: { caFile: "/no/such/ca.pem" } }, recorder());
-	await rejects(t, connection.connect(), "BAD_ARGUMENT", "could not read /no/such/ca.pem: no such file");
+testTls("TLS: a certificate of another CA, of none that is known, or for another host is refused", async (t) => {
+	const file = certificates(t);
+	for (const [name, tls, message] of [
+		["server", { caFile: file("other.pem") }, /its certificate is signed by a CA that is not trusted here/],
+		["server", {}, /its certificate is signed by a CA that is not trusted here/],
+		[
+			"elsewhere",
+			{ caFile: file("ca.pem") },
+			/its certificate is not for 127\.0\.0\.1: it names DNS:elsewhere\.example$/,
+		],
+	]) {
+		const connection = new Connection({ host: "127.0.0.1", port: await startTls(t, file, name), tls }, recorder());
+		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", message);
+	}
+});
+
+test("TLS: a certificate file that is not there, or holds none, is named", async (t) => {
+	const connect = (tls) => new Connection({ host: "127.0.0.1", port: 1, tls }, recorder()).connect();
+	await rejects(
+		t,
+		connect({ caFile: "/no/such/ca.pem" }),
+		"BAD_ARGUMENT",
+		"could not read /no/such/ca.pem: no such file",
+	);
+	await rejects(
+		t,
+		connect({ certificateFile: "package.json" }),
+		"BAD_ARGUMENT",
+		/^package\.json cannot be used for TLS: /,
+	);
+});
+
+test("TLS to a port that speaks none: the sentence says that", async (t) => {
+	for (const answer of ["ERR UNKNOWN_COMMAND\r\n", undefined]) {
+		const server = await startScripted(t);
+		const connecting = new Connection({ host: "127.0.0.1", port: server.port, tls: {} }, recorder()).connect();
+		const peer = await server.accept();
+		if (answer === undefined) peer.destroy();
+		else peer.raw(answer);
+		const message = answer === undefined ? /does this port speak TLS\?$/ : /it does not speak TLS: leave out -S/;
+		await rejects(t, connecting, "COULD_NOT_CONNECT", message);
+	}
+});
+
+test("a port that speaks TLS: the sentence says so, or that it may", async (t) => {
+	for (const [answer, code, message] of [
+		[Buffer.from([0x15, 3, 3, 0, 2, 2, 70]), "INVALID_RESPONSE", /its port speaks TLS, say -S/],
+		[undefined, "CONNECTION_LOST", /closed by the server before it said anything: it may speak TLS \(-S\)/],
+	]) {
+		const server = await startScripted(t);
+		const events = recorder();
+		const connection = await open(t, server.port, events);
+		connection.send(encodeRequest("ECHO_REQ", ["plain"]));
+		const peer = await server.accept();
+		await peer.next();
+		if (answer === undefined) peer.end();
+		else peer.raw(answer);
+		const error = await events.next();
+		t.is(error.code, code);
+		t.regex(error.message, message);
+	}
 });

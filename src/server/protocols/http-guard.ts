@@ -31,7 +31,9 @@ export function whyNotChange(server: Server, request: IncomingMessage): string |
 	if (isSimple && headers["x-requested-with"] === undefined) {
 		return "This takes Content-Type: application/json or an X-Requested-With header";
 	}
-	if (!mayChange(server, request)) return "Only from the machine the server runs on";
+	if (!mayChange(server, request)) {
+		return server.hasAdminListeners ? "Only at the server's admin address" : "Only from the machine the server runs on";
+	}
 	return whyNotRead(server, request);
 }
 
@@ -48,8 +50,12 @@ export function whyNotWatch(server: Server, request: IncomingMessage): string | 
 	);
 }
 
-/** True for who may administer the server: who is on its machine, and does not speak for others as a proxy does. */
-function mayChange(_server: Server, { socket, headers }: IncomingMessage): boolean {
+/**
+ * True for who may administer the server: who comes through an admin listener; where there is none, who is on its machine
+ * and does not speak for others as a proxy does.
+ */
+function mayChange(server: Server, { socket, headers }: IncomingMessage): boolean {
+	if (server.hasAdminListeners) return server.mayChange(socket);
 	if (headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined) return false;
 	const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
 	// A Unix socket has no address.
@@ -75,5 +81,5 @@ function isOurName(server: Server, name: string): boolean {
 	if (isIP(name.replace(/^\[(.*)\]$/, "$1")) > 0) return true;
 	if (name === "localhost" || name.endsWith(".localhost") || name === hostname().toLowerCase()) return true;
 	const { listen, httpListen, httpHosts } = server.options;
-	return [...listen, ...httpListen, ...httpHosts].some((own) => own === "*" || own.toLowerCase() === name);
+	return [...listen, ...httpListen, ...httpHosts].some((own) => own === "*" || hostOf(own) === name);
 }

@@ -5,7 +5,8 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { Listeners } from "../listeners.ts";
+import { type Endpoint, parseEndpoint } from "../endpoint.ts";
+import { Listeners, shown } from "../listeners.ts";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
 import { isEnding } from "./http-client.ts";
@@ -27,19 +28,19 @@ export class HttpProtocol implements Protocol {
 	readonly #sockets = new Set<Socket>();
 
 	async listen(server: Server): Promise<AddressInfo[]> {
-		const { httpListen, httpPort, listen } = server.options;
+		const { httpListen, httpPort, listen, inherited } = server.options;
 		const http = createHttpServer(server);
 		this.#http = http;
 		this.#listeners = new Listeners(server);
-		const bound = await this.#listeners.open(httpListen.length > 0 ? httpListen : listen, httpPort, (socket) => {
-			if (!server.admit(socket)) return;
+		const endpoints = httpListen.length > 0 ? httpListen.map(parseEndpoint) : hostsOf(listen);
+		const bound = await this.#listeners.open(inherited?.http ?? endpoints, httpPort, (socket) => {
 			const peer = `${socket.remoteAddress}:${socket.remotePort}`;
 			server.log.info(`HTTP: accepted connection from ${peer}`, { peer });
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			http.emit("connection", socket);
 		});
-		for (const { address, port } of bound) server.log.info(`HTTP: listening on ${address}:${port}`);
+		for (const address of bound) server.log.info(`HTTP: listening on ${shown(address)}`);
 		return bound;
 	}
 
@@ -60,8 +61,15 @@ export class HttpProtocol implements Protocol {
 	}
 }
 
+/** Gearman's addresses without their ports; where it has Unix sockets alone, this machine's. */
+function hostsOf(listen: readonly string[]): Endpoint[] {
+	const hosts = listen.map(parseEndpoint).flatMap((endpoint) => ("host" in endpoint ? [endpoint.host] : []));
+	if (hosts.length === 0 && listen.length > 0) hosts.push("localhost");
+	return hosts.map((host) => ({ host, port: undefined }));
+}
+
 /** Node's server, to which sockets are handed by `emit("connection", socket)`: plain ones, or what TLS has let in. */
-function createHttpServer(server: Server): HttpServer {
+export function createHttpServer(server: Server): HttpServer {
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
 		const { socket } = request;
 		const answers = unanswered(socket);

@@ -16,6 +16,7 @@ export interface Protocol {
 /** Name → how to load it. A protocol is loaded only when it is spoken. */
 const registry: Record<string, () => Promise<Protocol>> = {
 	gear: async () => new (await import("./gear.ts")).GearProtocol(),
+	admin: async () => new (await import("./admin.ts")).AdminProtocol(),
 	http: async () => new (await import("./http.ts")).HttpProtocol(),
 };
 

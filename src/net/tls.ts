@@ -1,0 +1,89 @@
+// TLS: certificate files read and checked, the client's handshake, and why it failed in words. Loaded only where TLS is
+// spoken.
+
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { connect, createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
+import { GearmanError } from "../errors.ts";
+import type { TlsFiles } from "./connection.ts";
+
+/** What is in the files. Throws GearmanError BAD_ARGUMENT, naming the file that cannot be used. */
+export function readTlsFiles({ caFile, certificateFile, keyFile }: TlsFiles): SecureContextOptions {
+	const parts = [
+		[caFile, "ca"],
+		[certificateFile, "cert"],
+		[keyFile, "key"],
+	] as const;
+	const context: SecureContextOptions = { minVersion: "TLSv1.2" };
+	for (const [file, part] of parts) {
+		if (file === undefined) continue;
+		context[part] = readFile(file);
+		check(file, { [part]: context[part] }, part === "ca" ? () => new X509Certificate(readFile(file)) : undefined);
+	}
+	if (certificateFile !== undefined && keyFile !== undefined) {
+		check(keyFile, context, undefined, `it does not belong to ${certificateFile}`);
+	}
+	return context;
+}
+
+function readFile(path: string): Buffer {
+	try {
+		return readFileSync(path);
+	} catch (error) {
+		const { code, message } = error as NodeJS.ErrnoException;
+		const why = code === "ENOENT" ? "no such file" : code === "EACCES" ? "permission denied" : message;
+		throw new GearmanError("BAD_ARGUMENT", `could not read ${path}: ${why}`, { cause: error });
+	}
+}
+
+/** `prove` throws too when the file is wrong: as trusted certificates OpenSSL takes anything. */
+function check(file: string, context: SecureContextOptions, prove?: () => unknown, mismatch?: string): void {
+	try {
+		createSecureContext(context);
+		prove?.();
+	} catch (error) {
+		const { code = "", message } = error as NodeJS.ErrnoException;
+		const why = code.endsWith("NO_START_LINE") ? "there is nothing of that kind in it (PEM)" : (mismatch ?? message);
+		throw new GearmanError("BAD_ARGUMENT", `${file} cannot be used for TLS: ${why}`, { cause: error });
+	}
+}
+
+/** Shakes hands as client; the server's certificate has to be one for `host`. Rejects with what went wrong. */
+export function shakeHands(socket: Socket, host: string, isAddress: boolean, context: SecureContextOptions): TLSSocket {
+	const secure = connect({ ...context, socket, host, servername: isAddress ? "" : host });
+	secure.on("error", () => {}); // whoever waits for secureConnect listens too
+	return secure;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+	CERT_HAS_EXPIRED: "its certificate has expired",
+	CERT_NOT_YET_VALID: "its certificate is not valid yet",
+	DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is signed by itself and not trusted here: see --ssl-ca-file",
+	ECONNRESET: "it broke off the TLS handshake: does this port speak TLS?",
+	ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS: leave out -S (--ssl), or name its TLS port",
+	ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS: leave out -S (--ssl), or name its TLS port",
+	ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: "it speaks no version of TLS from 1.2 on",
+	ERR_SSL_UNSUPPORTED_PROTOCOL: "it speaks no version of TLS from 1.2 on",
+	SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by a CA that is not trusted here: see --ssl-ca-file",
+	UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is signed by a CA that is not trusted here: see --ssl-ca-file",
+	UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by a CA that is not trusted here: see --ssl-ca-file",
+};
+
+/** Why a handshake failed; undefined for what is no matter of TLS. */
+export function reasonOf(error: unknown, host: string): string | undefined {
+	if (!(error instanceof Error)) return undefined;
+	const { code = "", message } = error as NodeJS.ErrnoException;
+	if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `its certificate is not for ${host}: ${namesIn(error)}`;
+	if (/ALERT.*(CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)) {
+		return "it does not accept our certificate: see --ssl-certificate and --ssl-key";
+	}
+	if (REASONS[code] !== undefined) return REASONS[code];
+	return code.startsWith("ERR_SSL_") ? (/:SSL routines:[^:]*:([^:]*)/.exec(message)?.[1] ?? message) : undefined;
+}
+
+function namesIn(error: Error & { cert?: { subject?: { CN?: string | string[] }; subjectaltname?: string } }): string {
+	const { subject, subjectaltname } = error.cert ?? {};
+	const names = subjectaltname ?? (subject?.CN === undefined ? undefined : `CN:${subject.CN}`);
+	return names === undefined ? "it names nobody" : `it names ${names}`;
+}
