@@ -3,11 +3,12 @@
 // from is joined, because Node takes 1 to 2 ms to find and read each module.
 //
 //   dist/**/*.js, *.d.ts    tsc
-//   dist/cli/*.cjs          main with client, worker, admin, the parsers of yargs and TOML, each in one file, by esbuild: bin/gearman runs these
+//   dist/cli/*.cjs          main with client, map, worker, admin, top, and the parsers of yargs and TOML, each in one file, by esbuild
+//   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -20,10 +21,13 @@ const { status } = spawnSync(process.execPath, [tsc, "-p", at("tsconfig.json")],
 if (status !== 0) process.exit(status ?? 1);
 
 // What is left of sources that are gone, and of the last build's chunks.
+rmSync(at("dist/server/dashboard"), { recursive: true, force: true });
 for (const file of readdirSync(at("dist"), { recursive: true })) {
 	if (/\.(js|d\.ts)$/.test(file) && !existsSync(at(`src/${file.replace(/\.(js|d\.ts)$/, ".ts")}`)))
 		rmSync(at(`dist/${file}`));
 }
+
+cpSync(at("src/server/dashboard"), at("dist/server/dashboard"), { recursive: true });
 
 const { options } = await import("../dist/options.js");
 const { renderHelp } = await import("../dist/cli/help.js");
@@ -53,7 +57,7 @@ const joined = {
 };
 // Help is laid out above. The server is long-lived, and finds files and threads beside its modules.
 const modules = ["help", "server"];
-const apart = replace(/^\.\/(words|config|worker|admin|help|server)\.ts$/, ({ path }) => {
+const apart = replace(/^\.\/(words|config|map|worker|admin|top|help|server)\.ts$/, ({ path }) => {
 	const name = path.slice(2, -3);
 	return { path: `./${name}.${modules.includes(name) ? "js" : "cjs"}`, external: true };
 });
@@ -63,7 +67,7 @@ const parserOnly = replace(/\/platform-shims\//, ({ path, resolveDir }) => ({
 	sideEffects: false,
 }));
 await Promise.all([
-	...["main", "worker", "admin"].map((name) => join(name, { packages: "external", plugins: [apart] })),
+	...["main", "map", "worker", "admin", "top"].map((name) => join(name, { packages: "external", plugins: [apart] })),
 	join("words", { plugins: [parserOnly] }),
 	join("config"),
 ]);

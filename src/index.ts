@@ -13,9 +13,10 @@ export {
 	type SubmitOptions,
 	type UniqueStatus,
 } from "./client/client.ts";
+export type { Pieces, ReduceOptions, Reducer } from "./client/reduce.ts";
 export type { Task, TaskEvent } from "./client/task.ts";
 export { type ErrorCode, GearmanError } from "./errors.ts";
-export { type Level, Log } from "./log.ts";
+export { type Level, Log, type LogFields, type LogFormat } from "./log.ts";
 export type { ServerAddress, TlsFiles } from "./net/connection.ts";
 export { Server } from "./server/server.ts";
 export type { ServerOptions } from "./server/settings.ts";

@@ -1,11 +1,26 @@
 // The server's log: one line an event, a no-op for levels that are off. Lines of one turn leave in one write.
 // Lines look as gearmand's do:  "   INFO 2026-01-31 09:05:00.123000 [  main ] Listening on 0.0.0.0:4730"
+// or are JSON:  {"time":"2026-01-31T08:05:00.123Z","level":"info","message":"Listening on 0.0.0.0:4730"}
+// Names are in it, and sizes; what is in a job never is.
 
+import { isUtf8 } from "node:buffer";
 import { closeSync, openSync, writeSync } from "node:fs";
 
 /** From the gravest to the chattiest. A log at a level writes that level and those before it. */
 export const LEVELS = ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"] as const;
 export type Level = (typeof LEVELS)[number];
+
+export type LogFormat = "text" | "json";
+
+/** What a line is about: fields of their own in JSON. In text the message says all of it. */
+export interface LogFields {
+	/** Address and port. */
+	readonly peer?: string;
+	/** Its handle. */
+	readonly job?: string;
+	readonly function?: string;
+	readonly unique?: string;
+}
 
 const STDERR = 2;
 
@@ -14,6 +29,7 @@ export class Log {
 	/** Ask before building a costly line. */
 	readonly isNotice: boolean;
 	readonly isDebug: boolean;
+	readonly #format: LogFormat;
 	readonly #path: string | undefined;
 	readonly #also: ((level: Level, line: string) => void) | undefined;
 	/** Kinds of errorOnceASecond(), which are few and fixed: when a line was written, and how many were not since. */
@@ -27,8 +43,14 @@ export class Log {
 	 * `file`: a path, "stderr" or "none". `also` gets every line too (syslog).
 	 * Throws the file system's error when the path cannot be opened.
 	 */
-	constructor(level: Level = "ERROR", file = "none", also?: (level: Level, line: string) => void) {
+	constructor(
+		level: Level = "ERROR",
+		file = "none",
+		also?: (level: Level, line: string) => void,
+		format: LogFormat = "text",
+	) {
 		this.level = level;
+		this.#format = format;
 		this.isNotice = LEVELS.indexOf(level) >= LEVELS.indexOf("NOTICE");
 		this.isDebug = level === "DEBUG";
 		this.#also = also;
@@ -45,8 +67,8 @@ export class Log {
 		this.#write("ERROR", line);
 	}
 
-	warning(line: string): void {
-		this.#write("WARNING", line);
+	warning(line: string, fields?: LogFields): void {
+		this.#write("WARNING", line, fields);
 	}
 
 	/** What the operator has to know once: written at every level. */
@@ -67,16 +89,16 @@ export class Log {
 		}
 	}
 
-	notice(line: string): void {
-		if (this.isNotice) this.#write("NOTICE", line);
+	notice(line: string, fields?: LogFields): void {
+		if (this.isNotice) this.#write("NOTICE", line, fields);
 	}
 
-	info(line: string): void {
-		this.#write("INFO", line);
+	info(line: string, fields?: LogFields): void {
+		this.#write("INFO", line, fields);
 	}
 
-	debug(line: string): void {
-		if (this.isDebug) this.#write("DEBUG", line);
+	debug(line: string, fields?: LogFields): void {
+		if (this.isDebug) this.#write("DEBUG", line, fields);
 	}
 
 	/** Opens the log file anew (after it was moved away). Goes on with the old one when that fails. */
@@ -93,9 +115,10 @@ export class Log {
 	flush(): void {
 		this.#isScheduled = false;
 		if (this.#lines.length === 0) return;
-		// A line is bytes: names from the wire are latin1 strings of their bytes.
-		if (this.#lostBytes > 0) this.#lines.unshift(`(${this.#lostBytes} bytes of log could not be written)`);
-		const bytes = Buffer.from(`${this.#lines.join("\n")}\n`, "latin1");
+		const lost = this.#lostBytes;
+		if (lost > 0) this.#lines.unshift(this.#line("ERROR", `(${lost} bytes of log could not be written)`));
+		// A line of text is bytes: names from the wire are latin1 strings of their bytes.
+		const bytes = Buffer.from(`${this.#lines.join("\n")}\n`, this.#format === "json" ? "utf8" : "latin1");
 		this.#lostBytes = 0;
 		this.#lines = [];
 		if (this.#fd === undefined) return;
@@ -109,20 +132,35 @@ export class Log {
 		}
 	}
 
-	#write(level: Level, message: string): void {
-		if (LEVELS.indexOf(level) <= LEVELS.indexOf(this.level)) this.#append(level, message);
+	#write(level: Level, message: string, fields?: LogFields): void {
+		if (LEVELS.indexOf(level) <= LEVELS.indexOf(this.level)) this.#append(level, message, fields);
 	}
 
-	#append(level: Level, message: string): void {
+	#append(level: Level, message: string, fields?: LogFields): void {
 		this.#also?.(level, message);
 		if (this.#fd === undefined) return;
-		this.#lines.push(`${level.padStart(7)} ${timestamp()} [  main ] ${message.replace(/[\r\n]+/g, " ")}`);
+		this.#lines.push(this.#line(level, message, fields));
 		if (this.#lines.length >= 512) this.flush();
 		else if (!this.#isScheduled) {
 			this.#isScheduled = true;
 			setImmediate(() => this.flush());
 		}
 	}
+
+	#line(level: Level, message: string, fields?: LogFields): string {
+		if (this.#format === "text") {
+			return `${level.padStart(7)} ${timestamp()} [  main ] ${message.replace(/[\r\n]+/g, " ")}`;
+		}
+		const line = { time: new Date().toISOString(), level: level.toLowerCase(), message, ...fields };
+		return JSON.stringify(line, (_, value) => (typeof value === "string" ? decoded(value) : value));
+	}
+}
+
+/** The bytes a latin1 string stands for, as text where they are; what is text already stays so. */
+function decoded(text: string): string {
+	if (!/^[\0-\xff]*$/.test(text) || /^[\0-\x7f]*$/.test(text)) return text;
+	const bytes = Buffer.from(text, "latin1");
+	return isUtf8(bytes) ? bytes.toString() : text;
 }
 
 /** Local time as YYYY-MM-DD HH:MM:SS.uuuuuu. */

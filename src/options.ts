@@ -31,6 +31,8 @@ export interface Option {
 	readonly isAct?: boolean;
 	/** Takes back this option when given after it: of -I and -L the last one counts. */
 	readonly insteadOf?: string;
+	/** Its values are the words behind it that are flags of sort(1), or none; see getopt.ts. */
+	readonly takesFlags?: boolean;
 	/** A negative value is as none at all, as in C. */
 	readonly negativeIsNone?: boolean;
 }
@@ -79,12 +81,25 @@ const client = {
 	low: { type: "boolean", short: "L", describe: "Low priority", insteadOf: "high", isAct: true, group: "Job" },
 	epoch: { type: "string", arg: "TIME", describe: "Run in the background at TIME (Unix seconds or a date)", isAct: true, group: "Job" },
 	delay: { type: "duration", arg: "TIME", describe: "Run in the background after TIME (ms, or as 90s)", isAct: true, group: "Job" },
+	reducer: { type: "string", arg: "NAME", describe: "Map/reduce: the function that -f runs for each record it splits the workload into", isAct: true, group: "Job" },
 	"require-worker": { type: "boolean", describe: "Fail at once when no worker can do the function", group: "Job" },
 	...lines,
 	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", isAct: true, group: "Input" },
 	"no-input": { type: "boolean", short: "s", describe: "Do not read standard input: one job with an empty workload", isAct: true, group: "Input" },
-	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N and -0; 1 is strictly one after another", group: "Input" },
-	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output", group: "Output" },
+	split: { type: "number", arg: "N", range: [1, MAX_32], describe: "Cut the input into pieces of N lines, each a job", isAct: true, group: "Map and reduce" },
+	"split-bytes": { type: "string", arg: "SIZE", describe: "Pieces of as many whole lines as fit in SIZE (64K, 8M)", isAct: true, group: "Map and reduce" },
+	"split-null": { type: "boolean", describe: "Pieces of records that end in NUL instead of newline; alone, of one each", isAct: true, group: "Map and reduce" },
+	reduce: { type: "string", arg: "COMMAND", describe: "Results go to COMMAND's standard input as they come", isAct: true, group: "Map and reduce" },
+	merge: { type: "strings", arg: "SORT-FLAGS", takesFlags: true, describe: "Results are sorted runs: merge them, by what sort understands behind it (--merge -k2,2n)", isAct: true, group: "Map and reduce" },
+	"reduce-function": { type: "string", arg: "NAME", describe: "Results are reduced by jobs of function NAME, as a tree, until one is left", isAct: true, group: "Map and reduce" },
+	"reduce-size": { type: "number", arg: "N", range: [2, 100_000], default: 16, describe: "Results of one reduce job", isAct: true, group: "Map and reduce" },
+	unordered: { type: "boolean", describe: "Results as they are ready, each whole, instead of in the order of the input", isAct: true, group: "Map and reduce" },
+	retry: { type: "number", arg: "N", range: [0, 10_000], default: 0, describe: "Try a job that failed N more times", isAct: true, group: "Map and reduce" },
+	"keep-going": { type: "boolean", describe: "Go on with the input when a piece failed", isAct: true, group: "Map and reduce" },
+	joblog: { type: "string", arg: "FILE", describe: "Write a line to FILE for every job: start, duration, handle, exit, bytes", isAct: true, group: "Map and reduce" },
+	resume: { type: "boolean", describe: "Leave out what the job log says is done", isAct: true, group: "Map and reduce" },
+	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N, -0 and --split; 1 is strictly one after another", group: "Input" },
+	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output; of several functions before each line", group: "Output" },
 	json: { type: "boolean", describe: "One line of JSON a job instead of its output", group: "Output" },
 	verbose: { type: "boolean", short: "v", describe: "Name each job's handle", isAct: true, group: "Output" },
 	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },
@@ -99,6 +114,12 @@ const outputLines = {
 	strip: { ...lines.strip, group: "Output" },
 } as const satisfies Record<string, Option>;
 
+/** Where --keep and map/reduce tell one workload from the next. */
+const records = {
+	null: { type: "boolean", short: "0", describe: "With --keep, --split-command and --aggregate: as -N, ended by NUL instead of newline", isAct: true, group: "Command" },
+	frames: { type: "boolean", describe: "With --keep: 4 bytes of length, big-endian, before each workload and answer", isAct: true, group: "Command" },
+} as const satisfies Record<string, Option>;
+
 const worker = {
 	worker: { type: "boolean", short: "w", describe: "Run as a worker: the operands are the command run for each job", isAct: true },
 	function: { type: "strings", short: "f", arg: "NAME", describe: "Function to do; may be repeated", isAct: true, group: "Job" },
@@ -108,6 +129,11 @@ const worker = {
 	jobs: { type: "number", short: "j", arg: "N", range: [1, 10_000], default: 1, describe: "Jobs done at once", group: "Job" },
 	count: { type: "number", short: "c", arg: "N", range: [0, MAX_32], describe: "Exit after N jobs", group: "Job" },
 	"job-timeout": { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Kill the command after TIME and fail the job", group: "Job" },
+	keep: { type: "boolean", describe: "Keep the command alive: each workload is a line to it (-n, -N; or -0, --frames), its answer one too", isAct: true, group: "Command" },
+	"split-command": { type: "string", arg: "CMD", describe: "Map/reduce: cut the workload into records, one a line; default with --aggregate: its lines", isAct: true, group: "Command" },
+	aggregate: { type: "string", arg: "CMD", describe: "Map/reduce: make the answer of the results, in order; default with --split-command: all of them", isAct: true, group: "Command" },
+	pieces: { type: "number", arg: "N", range: [1, 100_000], default: 64, describe: "Map/reduce: records of a job in flight", group: "Command" },
+	...records,
 	stderr: { type: "string", arg: "WHERE", choices: ["inherit", "warning"], default: "inherit", describe: "Where the command's stderr goes: here, or to the client as WORK_WARNING", group: "Output" },
 	stream: { type: "boolean", describe: "Send output as WORK_DATA while the command runs", group: "Output" },
 	...outputLines,
@@ -180,9 +206,11 @@ const server = {
 	"http-port": { type: "string", arg: "PORT", default: "8080", describe: "Port of -r http", group: "Network" },
 	"http-listen": { type: "strings", arg: "ADDRESS", describe: "Address or host name of -r http; may be repeated; default: those of --listen", group: "Network" },
 	"http-host": { type: "strings", arg: "NAME", describe: "Name that browsers may call the HTTP port by, beside its address, localhost and the host's name; *: any", group: "Network" },
+	dashboard: { type: "string", arg: "WHO", choices: ["local", "all", "off"], default: "local", describe: "Who is shown the dashboard on the HTTP port: this machine, all, or nobody", group: "Admin" },
 	"libtokyocabinet-file": { type: "string", arg: "FILE", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"libtokyocabinet-optimize": { type: "boolean", describe: "Refused: there is no such store", hidden: true, group: "Network" },
 	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },
+	"log-format": { type: "string", arg: "FORMAT", choices: ["text", "json"], default: "text", describe: "Lines as gearmand's, or an object a line; neither holds what is in a job", group: "Process" },
 	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level; -v, -vv … count up from the default", group: "Process" },
 	v: { type: "count", short: "v", describe: "More log: -v WARNING, -vv NOTICE, -vvv INFO, -vvvv DEBUG", isAct: true, group: "Process" },
 	syslog: { type: "boolean", describe: "Log to syslog as well", group: "Process" },
@@ -208,6 +236,7 @@ const admin = {
 	workers: { type: "boolean", describe: "Connections and the functions they can do", isAct: true, group: "Ask" },
 	"show-jobs": { type: "boolean", describe: "Jobs: handle, retries, ignored, background", isAct: true, group: "Ask" },
 	"show-unique-jobs": { type: "boolean", describe: "Unique keys of all jobs", isAct: true, group: "Ask" },
+	top: { type: "boolean", describe: "Watch functions and workers live in the terminal; ? explains", isAct: true, group: "Ask" },
 	metrics: { type: "boolean", describe: "Counters and times, as text for Prometheus", isAct: true, group: "Ask" },
 	getpid: { type: "boolean", describe: "Process id of the server", isAct: true, group: "Ask" },
 	"server-version": { type: "boolean", describe: "Version of the server", isAct: true, group: "Ask" },

@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { execa } from "execa";
 import { options } from "../dist/options.js";
+import { metricTable } from "../dist/server/metric-table.js";
+import { dashboardText } from "../scripts/docs/grafana.js";
 import { renewTables } from "../scripts/docs/tables.js";
 
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -19,18 +21,44 @@ function testWith(program) {
 	}
 }
 
-test("README's option tables are those of the option table", async (t) => {
+test("README's tables are those of the option table and the metric table", async (t) => {
 	const readme = await readFile(at("README.md"), "utf8");
 	t.true(renewTables(readme) === readme, "npm run docs");
 });
 
 test("renewing the tables changes nothing else, and says which markers are missing", (t) => {
-	const markers = Object.keys(options).map((mode) => `<!-- options:${mode} -->old<!-- /options:${mode} -->`);
+	const names = [...Object.keys(options).map((mode) => `options:${mode}`), "metrics"];
+	const markers = names.map((name) => `<!-- ${name} -->old<!-- /${name} -->`);
 	const renewed = renewTables(`before ${markers.join(" between ")} after`);
 	t.regex(renewed, /^before <!-- options:client -->\n\| Option/);
-	t.regex(renewed, /\|\n<!-- \/options:admin --> after$/);
+	t.regex(renewed, /\|\n<!-- \/metrics --> after$/);
 	t.is(renewTables(renewed), renewed);
 	t.throws(() => renewTables(markers[0]), { message: /<!-- options:worker -->/ });
+});
+
+test("the dashboard is that of the metric table, and its panels leave no metric out", async (t) => {
+	const text = await readFile(at("scripts/grafana/dashboard.json"), "utf8");
+	t.true(dashboardText() === text, "npm run docs");
+	const { panels } = JSON.parse(text);
+	const queries = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join("\n");
+	for (const { name } of metricTable) t.regex(queries, new RegExp(`\\b${name}(_total|_info|_bucket)?\\{`), name);
+	// None covers another.
+	const places = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+		Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+	);
+	t.is(new Set(places).size, places.length);
+});
+
+test("alert rules ask for metrics there are", async (t) => {
+	const names = (await readFile(at("scripts/grafana/alerts.yml"), "utf8")).match(/\bgearman_\w+/g);
+	t.true(names.length > 5);
+	for (const name of names) {
+		const base = name.replace(/_(total|info|bucket|sum|count)$/, "");
+		t.true(
+			metricTable.some((metric) => metric.name === base || metric.name === name),
+			name,
+		);
+	}
 });
 
 testWith("mandoc")("the man pages are without fault", async (t) => {

@@ -10,9 +10,11 @@ import { startServer } from "./helpers/server.js";
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 const library = new URL("../dist/index.js", import.meta.url).href;
 
-/** The example that imports this class, as a running program. */
-async function run(t, className, port) {
-	const example = readme.match(/```js\n[\s\S]*?```/g).find((block) => block.includes(`import { ${className} }`));
+/** The first example that imports this class, and has this in it, as a running program. */
+async function run(t, className, port, part = "") {
+	const example = readme
+		.match(/```js\n[\s\S]*?```/g)
+		.find((block) => block.includes(`import { ${className} }`) && block.includes(part));
 	const lines = example.split("\n").slice(1, -1);
 	t.true(lines.filter((line) => line !== "").length < 10, `${className}'s example is short`);
 	const code = lines
@@ -37,6 +39,14 @@ test("the worker's and the client's examples work together", async (t) => {
 	t.is(reversed, "olleh");
 	t.deepEqual(rest.slice(0, 3), ["1/3", "2/3", "3/3"]);
 	t.regex(stdout, /isKnown: (true|false)/);
+});
+
+test("the example of map and reduce folds its results", async (t) => {
+	const { port } = await startServer(t);
+	await run(t, "Worker", port);
+	const { stdout, stderr } = await (await run(t, "Client", port, ".reduce(")).child;
+	t.is(stderr, "");
+	t.is(stdout, " tilps otni seceip pieces into split \n");
 });
 
 test("the admin's example lists and creates functions", async (t) => {

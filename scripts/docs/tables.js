@@ -1,6 +1,8 @@
-// README's option tables: Markdown from options.ts, between <!-- options:MODE --> and <!-- /options:MODE -->.
+// README's tables: Markdown from options.ts, between <!-- options:MODE --> and <!-- /options:MODE -->, and from the metric
+// table, between <!-- metrics --> and <!-- /metrics -->.
 import { variables } from "../../dist/cli/parse.js";
 import { options } from "../../dist/options.js";
+import { metricRows } from "./grafana.js";
 
 const cell = (text) => text.replaceAll("|", "\\|");
 
@@ -30,12 +32,13 @@ function table(mode) {
 /** README's text with every table renewed. Throws when a table's markers are missing. */
 export function renewTables(readme) {
 	let text = readme;
-	for (const mode of Object.keys(options)) {
-		const [begin, end] = [`<!-- options:${mode} -->`, `<!-- /options:${mode} -->`];
+	const tables = [...Object.keys(options).map((mode) => [`options:${mode}`, table(mode)]), ["metrics", metricRows()]];
+	for (const [name, rows] of tables) {
+		const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
 		const from = text.indexOf(begin);
 		const to = text.indexOf(end, from);
 		if (from < 0 || to < 0) throw new Error(`README.md has no ${begin} … ${end}`);
-		text = `${text.slice(0, from + begin.length)}\n${table(mode)}\n${text.slice(to)}`;
+		text = `${text.slice(0, from + begin.length)}\n${rows}\n${text.slice(to)}`;
 	}
 	return text;
 }

@@ -28,10 +28,12 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 		["gearman -f wc < FILE", "Run wc with the file as workload"],
 		["gearman -f resize -b a.png b.png", "Queue two jobs and go"],
 		["gearman -nf log < access.log", "A job a line"],
+		["gearman -f wc --split 10000 --reduce 'sort -n' < FILE", "Map and reduce"],
 	],
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],
 		["gearman -w -f resize -j 4 ./resize.sh", "Four at once"],
+		["gearman -w -f up --keep -n ./up.sh", "One process, a job a line"],
 	],
 	server: [
 		["gearmand -p 4731 -L 127.0.0.1", "Listen on this machine only"],
@@ -39,6 +41,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 	],
 	admin: [
 		["gearadmin --status --workers", "Both lists"],
+		["gearadmin --top", "Functions and workers, live"],
 		["gearadmin -h queue1 --watch 2s --status", "Again every two seconds"],
 	],
 };

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
-import { LEVELS, type Level, Log } from "../log.ts";
+import { LEVELS, type Level, Log, type LogFormat } from "../log.ts";
 import { type Options, options as rows } from "../options.ts";
 import { inheritedEndpoints } from "../server/endpoint.ts";
 import { Server } from "../server/server.ts";
@@ -90,6 +90,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 		httpListen: options["http-listen"],
 		httpPort: portNumber(options["http-port"]),
 		httpHosts: options["http-host"],
+		dashboard: options.dashboard as "local" | "all" | "off",
 		backlog: options.backlog,
 		...connectionLimits(options),
 		keepaliveIdleSeconds: options["keepalive-idle"],
@@ -198,13 +199,14 @@ async function switchUser(user: string, stateDir: string | undefined): Promise<v
 async function openLog(options: Options<"server">): Promise<Log> {
 	const level = levelOf(options);
 	const also = options.syslog ? await openSyslog() : undefined;
+	const format = options["log-format"] as LogFormat;
 	const file = options["log-file"] ?? (options.daemon ? DAEMON_LOG : "stderr");
 	try {
-		return new Log(level, file, also);
+		return new Log(level, file, also, format);
 	} catch (error) {
 		// As gearmand does: a log that cannot be written is no reason not to run.
 		process.stderr.write(`gearmand: could not open the log file, logging to stderr: ${(error as Error).message}\n`);
-		return new Log(level, "stderr", also);
+		return new Log(level, "stderr", also, format);
 	}
 }
 

@@ -39,7 +39,7 @@ export async function run(options: Options<"worker">, operands: string[]): Promi
 		brokenPipe = error;
 		worker.kill();
 	});
-	for (const name of functions) worker.add(name, work);
+	for (const name of functions) worker.add(name, work.run);
 
 	const signals = new Signals(worker, watch);
 	// A crash must not leave commands behind either.
@@ -50,6 +50,7 @@ export async function run(options: Options<"worker">, operands: string[]): Promi
 	} finally {
 		watch.close();
 		signals.close();
+		await work.close?.();
 	}
 	if (brokenPipe === undefined) return signals.exitCode;
 	if (brokenPipe.code === "EPIPE") return EXIT_PIPE;
@@ -57,26 +58,71 @@ export async function run(options: Options<"worker">, operands: string[]): Promi
 	return 1;
 }
 
+/** What is done for each job, and what is to be ended behind the last one. */
+interface Work {
+	readonly run: WorkFunction;
+	close?(): Promise<void>;
+}
+
 async function workOf(
 	options: Options<"worker">,
 	operands: string[],
 	onBroken: (error: NodeJS.ErrnoException) => void,
-): Promise<WorkFunction> {
+): Promise<Work> {
+	checkTogether(options, operands);
+	const stderr = options.stderr === "warning" ? "warning" : "inherit";
+	const timeoutMs = options["job-timeout"];
+	if (options["split-command"] !== undefined || options.aggregate !== undefined) {
+		const { mapReduce } = await import("./map-reduce.ts");
+		return { run: mapReduce(options, stderr === "warning") };
+	}
+	if (options.keep) {
+		const { KeptCommand } = await import("../worker/kept.ts");
+		return new KeptCommand(operands, {
+			framing: options.frames ? "frames" : options.null ? "null" : options.strip ? "stripped" : "lines",
+			processes: options.jobs,
+			stderr,
+			timeoutMs,
+			onRestart: (reason) => say(`${reason}; starting it again`),
+		});
+	}
 	if (operands.length === 0) {
 		process.stdout.on("error", () => undefined);
 		// Written first, then answered; when writing fails the promise stays open, and the job goes back.
-		return (job) =>
-			new Promise<undefined>((resolve) => {
-				process.stdout.write(job.workload, (error) => (error ? onBroken(error) : resolve(undefined)));
-			});
+		return {
+			run: (job) =>
+				new Promise<undefined>((resolve) => {
+					process.stdout.write(job.workload, (error) => (error ? onBroken(error) : resolve(undefined)));
+				}),
+		};
 	}
 	const { command } = await import("../worker/command.ts");
-	return command(operands, {
-		output: options.strip ? "stripped" : options.lines ? "lines" : options.stream ? "chunks" : "result",
-		stderr: options.stderr === "warning" ? "warning" : "inherit",
-		timeoutMs: options["job-timeout"],
-		onBadStatus: (job, line) => say(`${nameOf(job)}: not a status such as 3/10: ${JSON.stringify(line)}`),
-	});
+	return {
+		run: command(operands, {
+			output: options.strip ? "stripped" : options.lines ? "lines" : options.stream ? "chunks" : "result",
+			stderr,
+			timeoutMs,
+			onBadStatus: (job, line) => say(`${nameOf(job)}: not a status such as 3/10: ${JSON.stringify(line)}`),
+		}),
+	};
+}
+
+/** Options that say nothing together are refused: whoever gave them means something else. */
+function checkTogether(options: Options<"worker">, operands: readonly string[]): void {
+	const { keep, stream, lines, strip, frames } = options;
+	const isMapReduce = options["split-command"] !== undefined || options.aggregate !== undefined;
+	const refuse = (sentence: string): never => {
+		throw new GearmanError("USAGE", sentence);
+	};
+	if (isMapReduce && operands.length > 0) refuse("with --split-command and --aggregate there is no other command");
+	if (isMapReduce && (keep || stream)) refuse("--keep and --stream are not for --split-command and --aggregate");
+	if (options.null && !keep && !isMapReduce) refuse("-0 is for --keep, --split-command and --aggregate");
+	if (frames && !keep) refuse("--frames is for --keep");
+	if (!keep) return;
+	if (operands.length === 0) refuse("--keep needs a command");
+	if (stream) refuse("--keep and --stream exclude each other");
+	if ([lines || strip, options.null, frames].filter(Boolean).length !== 1)
+		refuse("--keep needs one of -n, -N, -0 and --frames: where a workload and its answer end");
 }
 
 /** Says on stderr what is worth a line. */

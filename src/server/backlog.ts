@@ -205,6 +205,20 @@ export class Backlog {
 		}
 	}
 
+	/** As jobsOf, with the out ones, from behind that place on; 0: all. */
+	*jobsBehind(queue: FunctionQueue, priority: Priority, behind: number): Generator<Job> {
+		const start = behind === 0 ? undefined : this.#slabOf(behind);
+		for (let slab = start ?? queue.chains[priority]?.first; slab !== undefined; slab = slab.next) {
+			for (let offset = slab.taken; offset < slab.used; offset += sizeOf(slab, offset)) {
+				const place = slab.id * MAX_SLAB + offset;
+				if (slab === start && place <= behind) continue;
+				const state = slab.words[(offset >> 2) + FLAGS] & STATE;
+				const job = state === BYTES ? this.#read(slab, offset) : this.#out.get(place);
+				if (job !== undefined) yield job;
+			}
+		}
+	}
+
 	/** The workload is bytes[start … end). */
 	#write(
 		queue: FunctionQueue,

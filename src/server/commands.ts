@@ -24,7 +24,9 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 	const type = packet.type;
 	if (!packet.isRequest) return peer.error("INVALID_MAGIC");
 	if (fieldCount(type) < 0 && type !== 5) return peer.onGarbage(`sent packet ${type}, which is not Gearman`);
-	if (server.log.isDebug) server.log.debug(`${peer.name} ${nameOf(type) ?? type} ${packet.end - packet.start}`);
+	if (server.log.isDebug) {
+		server.log.debug(`${peer.name} ${nameOf(type) ?? type} ${packet.end - packet.start}`, { peer: peer.name });
+	}
 	if (!packet.isComplete) {
 		return peer.error("INVALID_PACKET", `${nameOf(type)} has ${packet.count} of its ${fieldCount(type)} arguments`);
 	}

@@ -192,8 +192,8 @@ function rowsOf(server: Server): FunctionRow[] {
 		row.workers += queue.workers;
 		for (let priority: Priority = 0; priority <= LOW; priority++) {
 			const job = queue.firstAt(priority as Priority);
-			if (job === undefined) continue;
 			row.queued[priority] += queue.queuedAt(priority as Priority);
+			if (job === undefined) continue;
 			const ageMs = nowMs - Math.max(job.submittedMs, job.dueMs);
 			row.oldestMs[priority] = Math.max(row.oldestMs[priority], ageMs);
 		}

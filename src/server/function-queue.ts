@@ -1,4 +1,4 @@
-// A function's queued jobs and the workers that can do it; a worker's role and its abilities. The lists are woven
+// A function's jobs and the workers that can do it; a worker's role and its abilities. The lists are woven
 // through their members, so adding, taking and removing cost the same however long they are. Used by jobs.ts alone.
 //
 // Sleepers: each function lists the workers it may wake. A worker found awake while looking for one to wake leaves that
@@ -130,11 +130,30 @@ export class Worker {
 	}
 }
 
-/** Jobs of one priority, first in first out. */
+/** Jobs in the order they came, woven through their `previous` and `next`: a job is in one list at most. */
 class JobList {
 	first: Job | undefined = undefined;
 	last: Job | undefined = undefined;
 	length = 0;
+
+	push(job: Job): void {
+		job.previous = this.last;
+		if (this.last === undefined) this.first = job;
+		else this.last.next = job;
+		this.last = job;
+		this.length++;
+	}
+
+	unlink(job: Job): void {
+		const { previous, next } = job;
+		if (previous === undefined) this.first = next;
+		else previous.next = next;
+		if (next === undefined) this.last = previous;
+		else next.previous = previous;
+		job.previous = undefined;
+		job.next = undefined;
+		this.length--;
+	}
 }
 
 let lastId = 0;
@@ -146,8 +165,10 @@ export class FunctionQueue {
 	readonly metrics: FunctionMetrics;
 	/** Jobs in all: queued, delayed, running, and held for a commit. */
 	total = 0;
-	running = 0;
-	delayed = 0;
+	/** Jobs that workers have, in the order they were assigned. */
+	readonly runningJobs = new JobList();
+	/** Jobs that wait for their time, in the order they came. */
+	readonly delayedJobs = new JobList();
 	/** Jobs that can be grabbed now. Kept by jobs.ts. */
 	queued = 0;
 	/** Registrations of workers that can do it. */
@@ -173,6 +194,14 @@ export class FunctionQueue {
 	constructor(name: string, metrics: FunctionMetrics) {
 		this.name = name;
 		this.metrics = metrics;
+	}
+
+	get running(): number {
+		return this.runningJobs.length;
+	}
+
+	get delayed(): number {
+		return this.delayedJobs.length;
 	}
 
 	/** Queued jobs of one priority. */
@@ -204,24 +233,15 @@ export class FunctionQueue {
 	/** Queues a job; true when its priority had none before. */
 	push(job: Job): boolean {
 		const list = this.#lists[job.priority];
-		job.previous = list.last;
-		if (list.last === undefined) list.first = job;
-		else list.last.next = job;
-		list.last = job;
-		return ++list.length === 1;
+		list.push(job);
+		return list.length === 1;
 	}
 
 	/** Takes a queued job out; true when its priority has none left. */
 	unlink(job: Job): boolean {
 		const list = this.#lists[job.priority];
-		const { previous, next } = job;
-		if (previous === undefined) list.first = next;
-		else previous.next = next;
-		if (next === undefined) list.last = previous;
-		else next.previous = previous;
-		job.previous = undefined;
-		job.next = undefined;
-		return --list.length === 0;
+		list.unlink(job);
+		return list.length === 0;
 	}
 
 	/** The worker that has slept longest and has not been woken; it leaves the list. */

@@ -118,7 +118,7 @@ export class Job {
 	denominator = 0;
 	clients: Client[] = [];
 	worker: Worker | undefined = undefined;
-	/** Neighbours in the function's queue. */
+	/** Neighbours among the function's jobs of the same state. */
 	previous: Job | undefined = undefined;
 	next: Job | undefined = undefined;
 

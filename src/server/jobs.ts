@@ -90,10 +90,14 @@ export class JobTable {
 		}
 	}
 
-	/** The queued jobs of one function and priority in their order, to be looked at only. */
-	*queuedJobs(queue: FunctionQueue, priority: Priority): Generator<Job> {
-		for (let job = queue.firstAt(priority); job !== undefined; job = job.next) yield job;
-		yield* this.#backlog.jobsOf(queue, priority);
+	/** The queued jobs of one function and priority in their order, to be looked at only; all, or those behind one of them. */
+	*queuedJobs(queue: FunctionQueue, priority: Priority, behind?: Job): Generator<Job> {
+		const place = behind?.place ?? 0;
+		if (place === 0) {
+			const first = behind === undefined ? queue.firstAt(priority) : behind.next;
+			for (let job = first; job !== undefined; job = job.next) yield job;
+		}
+		yield* this.#backlog.jobsBehind(queue, priority, place);
 	}
 
 	find(handle: string): Job | undefined {
@@ -204,7 +208,7 @@ export class JobTable {
 		if (job.dueMs > nowMs) {
 			job.timeMs = job.dueMs;
 			job.state = JobState.DELAYED;
-			job.queue.delayed++;
+			job.queue.delayedJobs.push(job);
 			this.#timed.add(job);
 		} else this.#enqueue(job, nowMs);
 	}
@@ -311,7 +315,7 @@ export class JobTable {
 		this.#leaveState(job);
 		job.state = JobState.RUNNING;
 		job.worker = worker;
-		job.queue.running++;
+		job.queue.runningJobs.push(job);
 		worker.jobs.add(job);
 		worker.endTurn(ability);
 		ability.queue.lateWakes = 1;
@@ -403,10 +407,10 @@ export class JobTable {
 				else if (queue.unlink(job)) this.#refill(queue, job.priority);
 				break;
 			case JobState.DELAYED:
-				queue.delayed--;
+				queue.delayedJobs.unlink(job);
 				break;
 			case JobState.RUNNING:
-				queue.running--;
+				queue.runningJobs.unlink(job);
 				job.worker?.jobs.delete(job);
 				job.worker = undefined;
 				queue.metrics.running[job.priority]--;

@@ -1,6 +1,7 @@
 // THE METRICS: every name, once. Rendered as text by exposition.ts; README's table and the Grafana dashboard are made of
 // it too. Units are base units and end the name; a counter's `_total`, and an info's `_info`, come with its samples.
 
+import { SERVER_ERRORS } from "../errors.ts";
 import { nameOf } from "../protocol/commands.ts";
 import { eventLoopDelays, QUANTILES } from "./event-loop.ts";
 import { type Exposition, label } from "./exposition.ts";
@@ -14,6 +15,8 @@ export interface Metric {
 	readonly help: string;
 	/** Heading in the README and the dashboard. */
 	readonly group: "Jobs" | "Connections" | "Store" | "Process";
+	/** Title in the dashboard; metrics of one title are drawn together. */
+	readonly panel: string;
 	readonly labels: readonly string[];
 	read(text: Exposition): void;
 }
@@ -21,12 +24,13 @@ export interface Metric {
 type Group = Metric["group"];
 
 /** Counted by function and priority. */
-function counted(name: string, count: Count, help: string): Metric {
+function counted(panel: string, name: string, count: Count, help: string): Metric {
 	return {
 		name,
 		type: "counter",
 		help,
 		group: "Jobs",
+		panel,
 		labels: ["function", "priority"],
 		read: (text) => text.byPriority(({ cells }, priority) => cells.counted(count, priority)),
 	};
@@ -35,12 +39,13 @@ function counted(name: string, count: Count, help: string): Metric {
 /** One number. */
 function single(
 	group: Group,
+	panel: string,
 	name: string,
 	type: "counter" | "gauge",
 	help: string,
 	value: (server: Server) => number,
 ): Metric {
-	return { name, type, help, group, labels: [], read: (text) => text.sample(value(text.server)) };
+	return { name, type, help, group, panel, labels: [], read: (text) => text.sample(value(text.server)) };
 }
 
 const jobs: readonly Metric[] = [
@@ -49,6 +54,7 @@ const jobs: readonly Metric[] = [
 		type: "gauge",
 		help: "Jobs that wait for a worker.",
 		group: "Jobs",
+		panel: "Jobs waiting",
 		labels: ["function", "priority"],
 		read: (text) => text.byPriority((row, priority) => row.queued[priority]),
 	},
@@ -57,6 +63,7 @@ const jobs: readonly Metric[] = [
 		type: "gauge",
 		help: "Jobs that workers have.",
 		group: "Jobs",
+		panel: "Jobs running",
 		labels: ["function", "priority"],
 		read: (text) => text.byPriority((row, priority) => row.cells.running[priority]),
 	},
@@ -65,6 +72,7 @@ const jobs: readonly Metric[] = [
 		type: "gauge",
 		help: "Jobs that are not due yet.",
 		group: "Jobs",
+		panel: "Jobs delayed",
 		labels: ["function"],
 		read: (text) => text.byFunction((row) => row.delayed),
 	},
@@ -73,6 +81,7 @@ const jobs: readonly Metric[] = [
 		type: "gauge",
 		help: "Time since the next job in turn was submitted, or due; 0 when none waits.",
 		group: "Jobs",
+		panel: "Age of the oldest job",
 		labels: ["function", "priority"],
 		read: (text) => text.byPriority((row, priority) => row.oldestMs[priority] / 1000),
 	},
@@ -81,6 +90,7 @@ const jobs: readonly Metric[] = [
 		type: "gauge",
 		help: "Registrations of workers for the function.",
 		group: "Jobs",
+		panel: "Workers",
 		labels: ["function"],
 		read: (text) => text.byFunction((row) => row.workers),
 	},
@@ -89,6 +99,7 @@ const jobs: readonly Metric[] = [
 		type: "histogram",
 		help: "Time from a job's submit (or when it was due, or queued again) until a worker grabbed it.",
 		group: "Jobs",
+		panel: "Wait for a worker",
 		labels: ["function"],
 		read: (text) => text.histogramByFunction(({ cells }) => cells.wait),
 	},
@@ -97,23 +108,64 @@ const jobs: readonly Metric[] = [
 		type: "histogram",
 		help: "Time from the grab until the worker ended the job, well or not.",
 		group: "Jobs",
+		panel: "Run time",
 		labels: ["function"],
 		read: (text) => text.histogramByFunction(({ cells }) => cells.run),
 	},
-	counted("gearman_jobs_submitted", Count.SUBMITTED, "Jobs submitted, those that joined another not among them."),
-	counted("gearman_jobs_replayed", Count.REPLAYED, "Jobs of an earlier run that the store gave back."),
-	counted("gearman_jobs_coalesced", Count.COALESCED, "Submits that joined a job with the same unique key."),
-	counted("gearman_jobs_completed", Count.COMPLETED, "Jobs ended by WORK_COMPLETE."),
-	counted("gearman_jobs_failed", Count.FAILED, "Jobs ended by WORK_FAIL."),
-	counted("gearman_jobs_exceptions", Count.EXCEPTIONS, "Jobs ended by WORK_EXCEPTION."),
-	counted("gearman_jobs_cancelled", Count.CANCELLED, "Jobs cancelled; a running one counts when its worker is done."),
-	counted("gearman_jobs_abandoned", Count.ABANDONED, "Jobs dropped because all clients that waited had left."),
-	counted("gearman_jobs_given_up", Count.GIVEN_UP, "Jobs failed because their workers were lost too often."),
-	counted("gearman_jobs_refused", Count.REFUSED, "Background jobs that the store did not take."),
-	counted("gearman_jobs_retried", Count.RETRIED, "Jobs queued again because their worker was lost or timed out."),
-	counted("gearman_jobs_timed_out", Count.TIMED_OUT, "Jobs taken from a worker whose time was over."),
-	counted("gearman_workload_bytes", Count.WORKLOAD_BYTES, "Bytes of workloads submitted."),
-	counted("gearman_result_bytes", Count.RESULT_BYTES, "Bytes of results, data and warnings from workers."),
+	counted(
+		"Jobs done",
+		"gearman_jobs_submitted",
+		Count.SUBMITTED,
+		"Jobs submitted, those that joined another not among them.",
+	),
+	counted("Jobs done", "gearman_jobs_replayed", Count.REPLAYED, "Jobs of an earlier run that the store gave back."),
+	counted(
+		"Jobs done",
+		"gearman_jobs_coalesced",
+		Count.COALESCED,
+		"Submits that joined a job with the same unique key.",
+	),
+	counted("Jobs done", "gearman_jobs_completed", Count.COMPLETED, "Jobs ended by WORK_COMPLETE."),
+	counted("Jobs in trouble", "gearman_jobs_failed", Count.FAILED, "Jobs ended by WORK_FAIL."),
+	counted("Jobs in trouble", "gearman_jobs_exceptions", Count.EXCEPTIONS, "Jobs ended by WORK_EXCEPTION."),
+	counted(
+		"Jobs in trouble",
+		"gearman_jobs_cancelled",
+		Count.CANCELLED,
+		"Jobs cancelled; a running one counts when its worker is done.",
+	),
+	counted(
+		"Jobs in trouble",
+		"gearman_jobs_abandoned",
+		Count.ABANDONED,
+		"Jobs dropped because all clients that waited had left.",
+	),
+	counted(
+		"Jobs in trouble",
+		"gearman_jobs_given_up",
+		Count.GIVEN_UP,
+		"Jobs failed because their workers were lost too often.",
+	),
+	counted("Jobs in trouble", "gearman_jobs_refused", Count.REFUSED, "Background jobs that the store did not take."),
+	counted(
+		"Jobs in trouble",
+		"gearman_jobs_retried",
+		Count.RETRIED,
+		"Jobs queued again because their worker was lost or timed out.",
+	),
+	counted(
+		"Jobs in trouble",
+		"gearman_jobs_timed_out",
+		Count.TIMED_OUT,
+		"Jobs taken from a worker whose time was over.",
+	),
+	counted("Bytes of jobs", "gearman_workload_bytes", Count.WORKLOAD_BYTES, "Bytes of workloads submitted."),
+	counted(
+		"Bytes of jobs",
+		"gearman_result_bytes",
+		Count.RESULT_BYTES,
+		"Bytes of results, data and warnings from workers.",
+	),
 ];
 
 const connections: readonly Metric[] = [
@@ -122,12 +174,21 @@ const connections: readonly Metric[] = [
 		type: "gauge",
 		help: "Open connections, by what they have done so far: client, worker, both or none; or http.",
 		group: "Connections",
+		panel: "Connections",
 		labels: ["role"],
 		read: readConnections,
 	},
-	single("Connections", "gearman_workers_sleeping", "gauge", "Workers that wait to be woken.", sleepingWorkers),
 	single(
 		"Connections",
+		"Connections that rest",
+		"gearman_workers_sleeping",
+		"gauge",
+		"Workers that wait to be woken.",
+		sleepingWorkers,
+	),
+	single(
+		"Connections",
+		"Connections that rest",
 		"gearman_connections_blocked",
 		"gauge",
 		"Connections that do not take their replies, and are not read from meanwhile.",
@@ -135,6 +196,7 @@ const connections: readonly Metric[] = [
 	),
 	single(
 		"Connections",
+		"New connections",
 		"gearman_connections_accepted",
 		"counter",
 		"Connections accepted.",
@@ -142,6 +204,7 @@ const connections: readonly Metric[] = [
 	),
 	single(
 		"Connections",
+		"New connections",
 		"gearman_connections_refused",
 		"counter",
 		"Connections closed at once because there were too many.",
@@ -149,17 +212,26 @@ const connections: readonly Metric[] = [
 	),
 	single(
 		"Connections",
+		"Traffic",
 		"gearman_received_bytes",
 		"counter",
 		"Bytes received on the Gearman port.",
 		(server) => server.metrics.receivedBytes,
 	),
-	single("Connections", "gearman_sent_bytes", "counter", "Bytes sent there.", (server) => server.metrics.sentBytes),
+	single(
+		"Connections",
+		"Traffic",
+		"gearman_sent_bytes",
+		"counter",
+		"Bytes sent there.",
+		(server) => server.metrics.sentBytes,
+	),
 	{
 		name: "gearman_packets",
 		type: "counter",
 		help: "Requests received, by the name of the packet.",
 		group: "Connections",
+		panel: "Requests",
 		labels: ["packet"],
 		read: readPackets,
 	},
@@ -168,9 +240,11 @@ const connections: readonly Metric[] = [
 		type: "counter",
 		help: "ERROR packets sent, by their code.",
 		group: "Connections",
+		panel: "Errors",
 		labels: ["code"],
 		read: (text) => {
-			for (const [code, count] of text.server.metrics.errors) text.sample(count, label("code", code));
+			const { errors } = text.server.metrics;
+			for (const code of Object.keys(SERVER_ERRORS)) text.sample(errors.get(code) ?? 0, label("code", code));
 		},
 	},
 ];
@@ -181,11 +255,13 @@ const store: readonly Metric[] = [
 		type: "histogram",
 		help: "Time the store took for a batch of changes, refused ones too.",
 		group: "Store",
+		panel: "Commit time",
 		labels: [],
 		read: (text) => text.histogram(text.server.metrics.store.time),
 	},
 	single(
 		"Store",
+		"Changes",
 		"gearman_store_failures",
 		"counter",
 		"Batches that the store refused.",
@@ -193,6 +269,7 @@ const store: readonly Metric[] = [
 	),
 	single(
 		"Store",
+		"Changes",
 		"gearman_store_changes",
 		"counter",
 		"Changes given to the store.",
@@ -200,6 +277,7 @@ const store: readonly Metric[] = [
 	),
 	single(
 		"Store",
+		"Bytes to keep",
 		"gearman_store_workload_bytes",
 		"counter",
 		"Bytes of workloads given to the store.",
@@ -213,6 +291,7 @@ const ofProcess: readonly Metric[] = [
 		type: "info",
 		help: "Versions of the server and of Node, and the store.",
 		group: "Process",
+		panel: "Version",
 		labels: ["version", "node", "store"],
 		read: (text) => {
 			const { version, store, queueType } = text.server.options;
@@ -222,17 +301,19 @@ const ofProcess: readonly Metric[] = [
 	},
 	single(
 		"Process",
+		"Up for",
 		"gearman_start_time_seconds",
 		"gauge",
 		"When the process started, in seconds since 1970.",
 		() => Math.round(performance.timeOrigin) / 1000,
 	),
-	single("Process", "gearman_cpu_seconds", "counter", "Processor time used.", () => {
+	single("Process", "Busy", "gearman_cpu_seconds", "counter", "Processor time used.", () => {
 		const { user, system } = process.cpuUsage();
 		return (user + system) / 1e6;
 	}),
 	single(
 		"Process",
+		"Busy",
 		"gearman_event_loop_active_seconds",
 		"counter",
 		"Time spent on events: its rate is how busy the server is, 1 being all it can do.",
@@ -243,12 +324,13 @@ const ofProcess: readonly Metric[] = [
 		type: "summary",
 		help: "How late the process got to what was due, in the last half to whole minute.",
 		group: "Process",
+		panel: "Event loop delay",
 		labels: ["quantile"],
 		read: (text) => {
 			for (const [i, delay] of eventLoopDelays().entries()) text.sample(delay, label("quantile", `${QUANTILES[i]}`));
 		},
 	},
-	single("Process", "gearman_resident_memory_bytes", "gauge", "Memory of the process in RAM.", () =>
+	single("Process", "Memory", "gearman_resident_memory_bytes", "gauge", "Memory of the process in RAM.", () =>
 		process.memoryUsage.rss(),
 	),
 	{
@@ -256,6 +338,7 @@ const ofProcess: readonly Metric[] = [
 		type: "gauge",
 		help: "Memory by kind: used by objects, total of their heap, external (workloads and other bytes).",
 		group: "Process",
+		panel: "Heap",
 		labels: ["kind"],
 		read: (text) => {
 			const { heapUsed, heapTotal, external } = process.memoryUsage();

@@ -50,6 +50,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	readonly mayChange: boolean;
 	/** OPTION_REQ exceptions, or the server's --exceptions. */
 	wantsExceptions: boolean;
+	readonly connectedMs = Date.now();
 	/** When bytes last moved out, while above HIGH_WATER. */
 	movedAtMs = 0;
 	/** In the server's list of peers to flush. */
@@ -83,7 +84,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		this.#parser = new Parser(this, server.options.maxPacketBytes, server.patience.accountOf(this));
 		this.#outgoing = new Outgoing(socket, (bytes) => this.#onWritten(bytes));
 		socket.on("end", () => this.#end());
-		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`));
+		socket.on("error", (error) => server.log.info(`${this.name} ${error.message}`, { peer: this.name }));
 		socket.on("close", () => this.#leave());
 	}
 
@@ -104,11 +105,13 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	onOversized(type: number, size: number): void {
 		const limit = this.server.options.maxPacketBytes;
 		this.error("ARGUMENT_TOO_LARGE", `Packet of ${size} bytes is over the limit of ${limit}`);
-		this.server.log.warning(`${this.name} sent packet ${type} of ${size} bytes, over the limit of ${limit}: skipped`);
+		this.server.log.warning(`${this.name} sent packet ${type} of ${size} bytes, over the limit of ${limit}: skipped`, {
+			peer: this.name,
+		});
 	}
 
 	onGarbage(reason: string): void {
-		this.server.log.warning(`${this.name} ${reason}, closing`);
+		this.server.log.warning(`${this.name} ${reason}, closing`, { peer: this.name });
 		void this.close();
 	}
 
@@ -155,7 +158,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 
 	/** An ERROR packet. */
 	error(code: ServerErrorCode, text: string = SERVER_ERRORS[code]): void {
-		this.server.log.warning(`${this.name} GEARMAN_${code}:${text}`);
+		this.server.log.warning(`${this.name} GEARMAN_${code}:${text}`, { peer: this.name });
 		this.server.metrics.countError(code);
 		this.send(Type.ERROR, `${code}\0${text}`);
 	}

@@ -3,13 +3,15 @@
 
 import type { AddressInfo, Socket } from "node:net";
 import { GearmanError } from "../errors.ts";
-import { Log } from "../log.ts";
+import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
+import type { FunctionQueue } from "./function-queue.ts";
 import { Gate } from "./gate.ts";
 import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { type JobEvents, JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
+import { textOf } from "./names.ts";
 import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
@@ -30,6 +32,7 @@ export class Server implements JobEvents {
 	readonly metrics: Metrics;
 	readonly jobs: JobTable;
 	readonly peers = new Set<Peer>();
+	readonly createdMs = Date.now();
 	/** Commands that change something are taken at addresses of their own alone. */
 	readonly hasAdminListeners: boolean;
 	/** Connections through the admin listeners. */
@@ -277,14 +280,14 @@ export class Server implements JobEvents {
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
 		this.patience.watch(peer);
-		this.log.info(`Accepted connection from ${peer.name}`);
+		this.log.info(`Accepted connection from ${peer.name}`, { peer: peer.name });
 	}
 
 	/** The peer's connection is closed. */
 	removePeer(peer: Peer): void {
 		this.peers.delete(peer);
 		this.patience.forget(peer);
-		this.log.info(`Disconnected ${peer.name}`);
+		this.log.info(`Disconnected ${peer.name}`, { peer: peer.name });
 	}
 
 	/** The peer has something to send at the end of this turn. */
@@ -300,19 +303,38 @@ export class Server implements JobEvents {
 	}
 
 	exhausted(job: Job): void {
-		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`);
+		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`, aboutJob(job));
 		for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, job.handle);
 	}
 
 	timedOut(job: Job): void {
 		job.queue.metrics.count(Count.TIMED_OUT, job.priority);
-		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`);
+		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`, aboutJob(job));
 	}
 
 	/** Cancels a job and tells its clients. False when that has happened already. */
 	cancel(job: Job): boolean {
 		if (job.isCancelled) return false;
 		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		return true;
+	}
+
+	/**
+	 * Drops a function, unless it has workers or running jobs: then false. Jobs still queued for it are cancelled: nobody
+	 * could ever get them otherwise.
+	 */
+	dropFunction(queue: FunctionQueue): boolean {
+		if (queue.workers > 0 || queue.running > 0) return false;
+		if (queue.total > 0) {
+			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`, {
+				function: queue.name,
+			});
+			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
+				const job = other === queue ? this.jobs.find(handle) : undefined;
+				if (job !== undefined) this.cancel(job);
+			}
+		}
+		this.jobs.dropFunction(queue);
 		return true;
 	}
 
@@ -362,9 +384,13 @@ export class Server implements JobEvents {
 		for (const peer of this.blocked) {
 			const { stallMs } = this.options;
 			if (nowMs - peer.movedAtMs < (peer.holdsUpWorker ? Math.min(stallMs, WORKER_STALL_MS) : stallMs)) continue;
-			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`);
+			this.log.warning(`${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`, { peer: peer.name });
 			peer.destroy();
 		}
 		this.#arm();
 	}
+}
+
+function aboutJob({ handle, functionName, unique }: Job): LogFields {
+	return { job: handle, function: functionName, unique };
 }

@@ -31,6 +31,8 @@ export interface ServerOptions {
 	readonly httpPort?: number;
 	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
 	readonly httpHosts?: readonly string[];
+	/** Who is shown the dashboard over HTTP: "local" (this machine), "all" or "off". Default "local". */
+	readonly dashboard?: "local" | "all" | "off";
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
@@ -89,6 +91,7 @@ const DEFAULTS = {
 	httpListen: [],
 	httpPort: 8080,
 	httpHosts: [],
+	dashboard: "local",
 	backlog: 511,
 	keepaliveIdleSeconds: 60,
 	keepaliveIntervalSeconds: -1,

@@ -13,6 +13,8 @@ export const MAX_UNIQUE = 64;
 
 /** Who brings a job. What it is answered: JOB_CREATED or an error, now or when the commit is done. */
 export interface Submitter extends Waiter {
+	/** For the log. */
+	readonly name: string;
 	/** Takes the client role. */
 	asClient(): Client;
 	send(type: number, text: string): void;
@@ -45,15 +47,18 @@ export function submitJob(
 	const queue = jobs.functionOf(functionName);
 	if (queue.isFull(priority)) return from.error("QUEUE_ERROR", "Job queue is full");
 	const submittedMs = server.nowMs();
-	if (server.log.isNotice) server.log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`);
 	if (isBackground && dueMs === 0 && reducer === undefined && journal.keepsNothing) {
 		const handle = jobs.append(queue, unique, uniqueKey, incoming, priority, submittedMs);
-		if (handle !== undefined) return from.queued(handle);
+		if (handle !== undefined) {
+			logAccepted(server, from, handle, functionName, unique, 0);
+			return from.queued(handle);
+		}
 	}
 	const workload = incoming.keepData();
 	const request = { queue, unique, uniqueKey, workload, priority, isBackground, dueMs, reducer, submittedMs };
 	const job = jobs.create(request);
 	journal.used(jobs.lastNumber);
+	logAccepted(server, from, job.handle, functionName, unique, dueMs);
 	if (isBackground) {
 		from.awaitCommit(job);
 		journal.add(job, from);
@@ -63,6 +68,19 @@ export function submitJob(
 		from.send(Type.JOB_CREATED, job.handle);
 		jobs.release(job, submittedMs);
 	}
+}
+
+function logAccepted(
+	{ log }: Server,
+	from: Submitter,
+	handle: string,
+	functionName: string,
+	unique: string,
+	dueMs: number,
+): void {
+	if (!log.isNotice) return;
+	const fields = { peer: from.name, job: handle, function: functionName, unique };
+	log.notice(`accepted,${functionName},${unique},${dueMs / 1000}`, fields);
 }
 
 /** A submit that coalesces: the workload, priority and time of the job that is there stand. */

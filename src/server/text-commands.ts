@@ -3,7 +3,7 @@
 
 import { expose } from "./exposition.ts";
 import type { FunctionQueue } from "./function-queue.ts";
-import { JobState, LOW, NORMAL, type Priority } from "./job.ts";
+import { LOW, NORMAL, type Priority } from "./job.ts";
 import { shown } from "./listeners.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
@@ -50,7 +50,7 @@ const misuses = new Map<string, (args: readonly string[]) => string>([
 /** Answers one line; command words in any case, blanks in front and extra words do no harm. */
 export function runLine(server: Server, peer: Peer, line: string): string | Buffer {
 	const [first = "", ...rest] = line.split(" ").filter((word) => word !== "");
-	server.log.debug(`${peer.name} ${printable(line)}`);
+	server.log.debug(`${peer.name} ${printable(line)}`, { peer: peer.name });
 	const lower = [first, ...rest].map((word) => word.toLowerCase());
 	for (const command of commands) {
 		const length = command.name.split(" ").length;
@@ -141,23 +141,11 @@ function createFunction(server: Server, [name]: readonly string[]): string {
 	return OK;
 }
 
-/** Jobs still queued for the function are cancelled: nobody could ever get them otherwise. */
 function dropFunction(server: Server, [name]: readonly string[]): string {
 	if (name === undefined) return incomplete("drop");
 	const queue = server.jobs.functions.get(name) ?? findIgnoringCase(server, name);
 	if (queue === undefined) return "ERR function not found\r\n";
-	if (queue.workers > 0 || queue.running > 0) {
-		return "ERR there are still connected workers or executing clients\r\n";
-	}
-	if (queue.total > 0) {
-		server.log.notice(`drop function ${printable(name)} cancels its ${queue.total} jobs`);
-		for (const { handle, queue: other, state } of [...server.jobs.jobs()]) {
-			const job = other === queue && state !== JobState.RUNNING ? server.jobs.find(handle) : undefined;
-			if (job !== undefined) server.cancel(job);
-		}
-	}
-	server.jobs.dropFunction(queue);
-	return OK;
+	return server.dropFunction(queue) ? OK : "ERR there are still connected workers or executing clients\r\n";
 }
 
 function findIgnoringCase(server: Server, name: string): FunctionQueue | undefined {

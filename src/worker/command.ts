@@ -3,19 +3,18 @@
 // a command can go wrong fails the job; and whoever is killed is killed with all it started (its process group).
 //
 // child_process.spawn and not execa: measured with 100 bytes through /bin/cat, one after the other (Node 20.20, 2 cores),
-// spawn took 1.2 ms of CPU and 2.8 ms in all a job, execa 3.7 and 4.2 ms. The pipe for the status is lost in the noise.
-//
-// BUG: Node makes socket pairs where C makes pipes, and a socket cannot be opened by name: a command that opens
-// /dev/stdout fails with ENXIO, as does one that opens /dev/stdin for a workload over 1 MB. `COMMAND | cat` gives it a pipe.
+// spawn took 1.2 ms of CPU and 2.8 ms in all a job, execa 3.7 and 4.2 ms. What stdout and status cost is told in outlet.ts.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
-import type { Readable } from "node:stream";
+import type { Readable, Transform } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import split2 from "split2";
 import { GearmanError } from "../errors.ts";
 import type { Job } from "./job.ts";
+import { makeOutlets, Outlet } from "./outlet.ts";
 import { collect, type Output, sendChunks, sendLines } from "./output.ts";
+import { type Exit, failureOf, GRACE_MS, isLost, killGroup, programOf } from "./program.ts";
 import { openStdin } from "./stdin.ts";
 
 export interface CommandOptions {
@@ -32,16 +31,12 @@ export interface CommandOptions {
 	readonly onBadStatus?: (job: Job, line: string) => void;
 }
 
-/** How a process ended: one of the three. */
-interface Exit {
-	readonly code?: number | null;
-	readonly signal?: NodeJS.Signals | null;
-	readonly error?: unknown;
-}
+/** Starts the process on these descriptors. */
+type Start = (stdin: number | "pipe", stdout: number | "pipe", status: number | "pipe") => ChildProcess;
 
-/** From SIGTERM to SIGKILL. */
-const GRACE_MS = 2000;
 const STATUS_FD = 3;
+/** A command that runs for longer is listened to; a shorter one is read when it has exited. */
+const LISTEN_MS = 5;
 /** An endless line is skipped, not kept. Its own constant: split2's types do not know skipOverflow. */
 const STATUS_LINES = { maxLength: 256, skipOverflow: true };
 const OUTPUTS = {
@@ -50,28 +45,23 @@ const OUTPUTS = {
 	lines: (job: Job) => sendLines(job, false),
 	stripped: (job: Job) => sendLines(job, true),
 };
-const REASONS: Readonly<Record<string, string>> = {
-	E2BIG: "arguments and environment too long",
-	EACCES: "permission denied",
-	EAGAIN: "too many processes",
-	EMFILE: "too many open files",
-	ENOENT: "no such file",
-};
-
 /**
  * A worker function that runs the command once a job. One operand with blanks or shell syntax in it is run by `sh -c`;
  * anything else is a program and its arguments, and no shell sees them.
  */
 export function command(operands: readonly string[], options: CommandOptions = {}) {
-	const [file = "", ...args] = isShellScript(operands) ? ["/bin/sh", "-c", operands[0]] : operands;
+	const [file, ...args] = programOf(operands);
 	// Reading process.env anew would cost a system call a variable, for every job.
 	const environment = { ...process.env, GEARMAN_STATUS_FD: String(STATUS_FD) };
 	const outputOf = OUTPUTS[options.output ?? "result"];
+	/** stdout's and status', of commands that have ended. */
+	const free: Outlet[][] = [];
 
 	return async (job: Job): Promise<Uint8Array | undefined> => {
 		const output = outputOf(job);
-		const run = new Run(job, output, options);
-		const failure = await run.end((stdin) =>
+		const outlets = free.pop() ?? makeOutlets(2);
+		const run = new Run(job, output, outlets, options);
+		const failure = await run.end((stdin, stdout, status) =>
 			spawn(file, args, {
 				// A session of its own: its process group can be killed whole, and Ctrl-C at our terminal spares it.
 				detached: true,
@@ -81,26 +71,28 @@ export function command(operands: readonly string[], options: CommandOptions = {
 					GEARMAN_HANDLE: job.handle,
 					GEARMAN_UNIQUE: job.unique,
 				},
-				stdio: [stdin, "pipe", options.stderr === "warning" ? "pipe" : "inherit", "pipe"],
+				stdio: [stdin, stdout, options.stderr === "warning" ? "pipe" : "inherit", status],
 			}),
 		);
+		if (outlets.map((outlet) => outlet.close()).every(Boolean)) free.push(outlets);
 		const result = await output.end();
 		if (failure === undefined || job.signal.aborted) return result;
 		if (result !== undefined && result.length > 0) await job.sendData(result);
 		throw new GearmanError("COMMAND_FAILED", failure);
 	};
-
-	function isShellScript(words: readonly string[]): boolean {
-		return words.length === 1 && /[|&;<>()$`\\"'*?[\]#~=%\s]/.test(words[0]);
-	}
 }
 
 /** One process of one job. */
 class Run {
 	readonly #job: Job;
 	readonly #output: Output;
+	readonly #stdout: Outlet;
+	readonly #status: Outlet;
 	readonly #options: CommandOptions;
 	#child: ChildProcess | undefined;
+	/** Settles when stdout has ended, once somebody listens. */
+	#listening: Promise<void> | undefined;
+	#statusLines: Transform | undefined;
 	#isTimedOut = false;
 	#isTerminated = false;
 	#graceTimer: NodeJS.Timeout | undefined;
@@ -110,9 +102,10 @@ class Run {
 		this.#giveUp = resolve;
 	});
 
-	constructor(job: Job, output: Output, options: CommandOptions) {
+	constructor(job: Job, output: Output, outlets: readonly Outlet[], options: CommandOptions) {
 		this.#job = job;
 		this.#output = output;
+		[this.#stdout, this.#status] = outlets;
 		this.#options = options;
 	}
 
@@ -120,17 +113,19 @@ class Run {
 	 * Starts the process and waits for its end; why it failed, or undefined. As in a shell's $(…) the end is that of the
 	 * process and of its stdout: a grandchild that keeps stdout open keeps the job running, up to the timeout.
 	 */
-	async end(start: (stdin: number | "pipe") => ChildProcess): Promise<string | undefined> {
-		const { timeoutMs = 0 } = this.#options;
+	async end(start: Start): Promise<string | undefined> {
+		const { timeoutMs = 0, output = "result" } = this.#options;
 		const { signal } = this.#job;
 		const stdin = openStdin(this.#job.workload);
-		let child: ChildProcess;
+		let child: ChildProcess | undefined;
 		try {
-			child = start(stdin ?? "pipe");
+			child = start(stdin ?? "pipe", this.#stdout.open(), this.#status.open());
 		} catch (error) {
-			return reasonNotStarted(error);
+			return failureOf({ error });
 		} finally {
 			if (stdin !== undefined) closeSync(stdin);
+			this.#stdout.handOver(child?.stdout);
+			this.#status.handOver(child?.stdio?.[STATUS_FD] as Readable | undefined);
 		}
 		this.#child = child;
 		const exited = new Promise<Exit>((resolve) => {
@@ -140,38 +135,53 @@ class Run {
 		const onAbort = () => this.#giveBack();
 		signal.addEventListener("abort", onAbort);
 		const timer = timeoutMs > 0 ? setTimeout(() => this.#timeOut(), timeoutMs) : undefined;
-		const outputs = this.#connectPipes(child);
-		if (signal.aborted) onAbort();
-
-		const exit = await exited;
-		if (exit.error === undefined) await Promise.race([outputs, this.#givenUp]);
-		await this.#lastStatus(child);
-		clearTimeout(timer);
-		clearTimeout(this.#graceTimer);
-		signal.removeEventListener("abort", onAbort);
-		if (this.#isTerminated) this.#kill("SIGKILL");
-		for (const stream of child.stdio ?? []) stream?.destroy();
-
-		if (exit.error !== undefined) return reasonNotStarted(exit.error);
-		if (this.#isTimedOut) return `command was killed after ${timeoutMs} ms`;
-		if (exit.signal) return `command was killed by ${exit.signal}`;
-		return exit.code === 0 ? undefined : `command exited with code ${exit.code}`;
-	}
-
-	/** Resolves when stdout has ended (and stderr, where that is sent to the client). */
-	#connectPipes(child: ChildProcess): Promise<unknown> {
 		// A command may leave its stdin unread: EPIPE or ECONNRESET, and none of our business.
 		child.stdin?.on("error", () => undefined);
 		child.stdin?.end(this.#job.workload);
-		(child.stdio?.[STATUS_FD] as Readable | undefined)?.once("data", (chunk) => this.#readStatus(child, chunk));
-		return Promise.all([
-			pump(child.stdout, (chunk) => this.#output.write(chunk)),
-			pump(child.stderr, (chunk) => this.#job.sendWarning(chunk)),
-		]);
+		const warnings = this.#sendWarnings(child);
+		const listenTimer = setTimeout(() => this.#listen(), LISTEN_MS);
+		if (output !== "result" || this.#stdout.mustListen) this.#listen();
+		if (signal.aborted) onAbort();
+
+		const exit = await exited;
+		clearTimeout(listenTimer);
+		if (exit.error === undefined) await Promise.race([Promise.all([this.#lastOutput(), warnings]), this.#givenUp]);
+		await this.#lastStatus();
+		clearTimeout(timer);
+		clearTimeout(this.#graceTimer);
+		signal.removeEventListener("abort", onAbort);
+		if (this.#isTerminated) killGroup(this.#child?.pid, "SIGKILL");
+		child.stderr?.destroy();
+		return this.#isTimedOut ? `command was killed after ${timeoutMs} ms` : failureOf(exit);
 	}
 
-	#readStatus(child: ChildProcess, firstChunk: Buffer): void {
-		const status = child.stdio[STATUS_FD] as Readable;
+	#listen(): void {
+		if (this.#listening !== undefined) return;
+		this.#listening = this.#stdout.listen((chunk) => this.#output.write(chunk));
+		void this.#status.listen((chunk) => this.#readStatus(chunk));
+	}
+
+	async #lastOutput(): Promise<void> {
+		if (this.#listening === undefined && !this.#stdout.drain((chunk) => this.#output.write(chunk))) this.#listen();
+		await this.#listening;
+	}
+
+	/** What was written before the exit is readable by now; the end of the pipe may never come, daemons inherit it. */
+	async #lastStatus(): Promise<void> {
+		if (this.#listening === undefined) this.#status.drain((chunk) => this.#readStatus(chunk));
+		else for (let turn = 0; turn < 2; turn++) await nextTurn();
+		if (this.#statusLines === undefined) return;
+		// A last line without newline comes with the end, a turn later.
+		this.#statusLines.end();
+		await nextTurn();
+	}
+
+	#readStatus(chunk: Buffer): undefined {
+		this.#statusLines ??= this.#makeStatusLines();
+		if (!this.#statusLines.writableEnded) this.#statusLines.write(chunk);
+	}
+
+	#makeStatusLines(): Transform {
 		const lines = split2(STATUS_LINES);
 		let isBad = false;
 		lines.on("data", (line: string) => {
@@ -183,14 +193,15 @@ class Run {
 				this.#options.onBadStatus?.(this.#job, line);
 			}
 		});
-		lines.write(firstChunk);
-		status.pipe(lines);
+		return lines;
 	}
 
-	/** What was written before the exit is readable by now; the end of the pipe may never come, daemons inherit it. */
-	async #lastStatus(child: ChildProcess): Promise<void> {
-		const status = child.stdio?.[STATUS_FD];
-		for (let turn = 0; turn < 2 && status && !status.destroyed; turn++) await nextTurn();
+	/** Resolves when stderr has ended, where that is sent to the client. */
+	#sendWarnings({ stderr }: ChildProcess): Promise<void> | undefined {
+		if (!stderr) return undefined;
+		const outlet = new Outlet(undefined);
+		outlet.handOver(stderr);
+		return outlet.listen((chunk) => this.#job.sendWarning(chunk));
 	}
 
 	#timeOut(): void {
@@ -200,53 +211,19 @@ class Run {
 
 	/** The job is somebody else's: no two of the same at once, so this one ends. */
 	#giveBack(): void {
-		const { reason } = this.#job.signal;
-		if (reason instanceof GearmanError && reason.code === "CONNECTION_LOST") return this.#terminate();
+		if (isLost(this.#job.signal)) return this.#terminate();
 		this.#isTerminated = true;
-		this.#kill("SIGKILL");
+		killGroup(this.#child?.pid, "SIGKILL");
 		this.#giveUp();
 	}
 
 	#terminate(): void {
 		if (this.#isTerminated) return;
 		this.#isTerminated = true;
-		this.#kill("SIGTERM");
+		killGroup(this.#child?.pid, "SIGTERM");
 		this.#graceTimer = setTimeout(() => {
-			this.#kill("SIGKILL");
+			killGroup(this.#child?.pid, "SIGKILL");
 			this.#giveUp();
 		}, GRACE_MS);
 	}
-
-	/** The whole process group, also when the command itself has exited already. */
-	#kill(signal: "SIGTERM" | "SIGKILL"): void {
-		const pid = this.#child?.pid;
-		if (pid === undefined) return;
-		try {
-			process.kill(-pid, signal);
-		} catch {
-			// ESRCH: nobody left.
-		}
-	}
-}
-
-/** Calls `write` for each chunk, reading on when the promise it may return has settled. Resolves when the stream closes. */
-function pump(stream: Readable | null, write: (chunk: Buffer) => Promise<void> | undefined): Promise<void> | undefined {
-	if (!stream) return undefined;
-	stream.on("data", (chunk: Buffer) => {
-		const written = write(chunk);
-		if (written === undefined) return;
-		stream.pause();
-		void written.then(() => stream.resume());
-	});
-	return new Promise((resolve) => {
-		stream.on("error", () => undefined);
-		stream.once("close", resolve);
-	});
-}
-
-function reasonNotStarted(error: unknown): string {
-	if (!(error instanceof Error)) return `command could not be started: ${error}`;
-	const { code, path } = error as NodeJS.ErrnoException;
-	const reason = REASONS[code ?? ""] ?? error.message;
-	return `command could not be started: ${path === undefined ? "" : `${path}: `}${reason}`;
 }

@@ -6,7 +6,10 @@ import { accessSync, closeSync, constants, openSync, unlinkSync, writeSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Larger workloads are streamed: a file would hold up the other jobs while it is written. */
+/**
+ * Larger workloads are streamed: a file would hold up the other jobs while it is written.
+ * BUG: so a script that opens /dev/stdin fails for these; `cat | COMMAND` gives it a pipe.
+ */
 const MAX_FILE_BYTES = 1 << 20;
 
 let folder: string | undefined;
@@ -14,8 +17,7 @@ let folder: string | undefined;
 /** A descriptor the workload can be read from, the caller's to close; undefined: it has to be streamed. */
 export function openStdin(workload: Buffer): number | undefined {
 	if (workload.length > MAX_FILE_BYTES) return undefined;
-	folder ??= memoryFolder() ?? tmpdir();
-	const path = join(folder, `gearman-${process.pid}-${randomBytes(8).toString("hex")}`);
+	const path = join(fastFolder(), `gearman-${process.pid}-${randomBytes(8).toString("hex")}`);
 	let fd: number | undefined;
 	try {
 		const written = openSync(path, "wx", 0o600);
@@ -36,11 +38,14 @@ export function openStdin(workload: Buffer): number | undefined {
 }
 
 /** A folder in memory, where the system has one. */
-function memoryFolder(): string | undefined {
+export function fastFolder(): string {
+	if (folder !== undefined) return folder;
+	folder = tmpdir();
 	try {
 		accessSync("/dev/shm", constants.W_OK | constants.X_OK);
-		return "/dev/shm";
+		folder = "/dev/shm";
 	} catch {
-		return undefined;
+		// Another system, or one that is locked up.
 	}
+	return folder;
 }

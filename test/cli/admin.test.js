@@ -60,6 +60,29 @@ test("single answers are printed without their OK", async (t) => {
 	is(t, await gearadmin(["--drop-function", "abc"]), { stdout: "OK\n" });
 });
 
+test("--metrics prints the text without the dot, or with --json its samples", async (t) => {
+	const { gearadmin, peer } = await setUp(t);
+	peer.send("SUBMIT_JOB_BG", "f", "", "");
+	await peer.next();
+	const { stdout, exitCode } = await gearadmin(["--metrics"]);
+	t.is(exitCode, 0);
+	t.regex(stdout, /^# HELP gearman_jobs_queued /);
+	t.true(stdout.includes('\ngearman_jobs_queued{function="f",priority="normal"} 1\n'));
+	t.regex(stdout, /\ngearman_\S+ \d+\n$/);
+	const { metrics } = JSON.parse((await gearadmin(["--metrics", "--json"])).stdout);
+	const labels = { function: "f", priority: "normal" };
+	t.deepEqual(metrics[0], { name: "gearman_jobs_queued", labels, value: 1 });
+});
+
+test("a server without metrics refuses them in one line", async (t) => {
+	const server = await startScripted(t);
+	const child = gearadminOf(t, server.port)(["--metrics"]);
+	const peer = await server.accept();
+	t.is(await peer.next(), "metrics");
+	peer.raw("ERR UNKNOWN_COMMAND Unknown+server+commandmetrics\r\n");
+	is(t, await child, { stderr: "Error: UNKNOWN_COMMAND Unknown+server+commandmetrics\n", exitCode: 1 });
+});
+
 test("what the server refuses is on stderr, and exit code 1", async (t) => {
 	const { gearadmin } = await setUp(t);
 	is(t, await gearadmin(["--cancel-job", "H:none"]), { stderr: "Error: UNKNOWN_JOB\n", exitCode: 1 });

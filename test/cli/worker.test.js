@@ -67,6 +67,45 @@ test("gearman -w without a command writes the workloads to stdout", async (t) =>
 	t.is(exitCode, 0);
 });
 
+test("without mkfifo a command's output comes all the same", async (t) => {
+	const { port } = await startServer(t);
+	const work = "/bin/cat; echo 1/2 >&$GEARMAN_STATUS_FD";
+	const running = execa(process.execPath, [program, "-w", "-p", port, "-f", "x", work].map(String), {
+		reject: false,
+		extendEnv: false,
+		env: { PATH: "/nowhere" },
+	});
+	t.teardown(async () => {
+		running.kill("SIGQUIT");
+		await running;
+	});
+	const client = connectClient(t, port);
+	for (const workload of ["one", "two"]) {
+		const task = client.submit("x", workload);
+		t.is((await task).toString(), workload);
+		t.deepEqual(task.progress, { numerator: 1, denominator: 2 });
+	}
+});
+
+test("--keep does job after job with one process, which ends with the worker", async (t) => {
+	const { port } = await startServer(t);
+	const worker = start(t, "-p", port, "-f", "x", "--keep", "-N", "while read -r line; do echo $$; done");
+	const client = connectClient(t, port);
+	const pids = await Promise.all(["a", "b", "c"].map((workload) => client.submit("x", workload)));
+	t.is(new Set(pids.map(String)).size, 1);
+	t.true(isAlive(Number(pids[0])));
+	worker.kill("SIGTERM");
+	t.is((await worker.exit).exitCode, 0);
+	t.false(isAlive(Number(pids[0])));
+});
+
+test("a kept command that leaves without having answered is started again, and that is said", async (t) => {
+	const { port } = await startServer(t);
+	const worker = start(t, "-p", port, "-f", "x", "--keep", "-n", "exit 3");
+	await until(() => worker.lines().length > 0);
+	t.is(worker.lines()[0], "gearman: command exited with code 3; starting it again");
+});
+
 test("-c exits 0 after as many jobs, also when they fail, and takes no more", async (t) => {
 	const { port, server } = await startServer(t);
 	const client = connectClient(t, port);

@@ -133,7 +133,7 @@ test("function names are percent-encoded bytes; slashes in front are nothing", a
 		t.is((await wire.answer()).status, 400, path);
 	}
 	wire.write(post("/"));
-	t.is((await wire.answer()).status, 404);
+	t.is((await wire.answer()).status, 405);
 });
 
 test("a header that says nothing is 400, in a sentence", async (t) => {
@@ -360,7 +360,7 @@ test("what is refused is refused before 100 Continue, what is taken after it", a
 		["/f", { "Content-Length": 1001 }, 413],
 		["/f", { "Content-Length": 1, "X-Gearman-Priority": "?" }, 400],
 		["/g", { "Content-Length": 1, "X-Gearman-Require-Worker": "1" }, 503],
-		["/", { "Content-Length": 1 }, 404],
+		["/", { "Content-Length": 1 }, 405],
 	]) {
 		const other = await talk(t, http);
 		other.write(post(path, "", { Expect: "100-continue", ...headers }));

@@ -10,9 +10,9 @@ import { dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
 
 /** A server, a worker whose function x runs the command, and a client; `submit(workload)` runs a job of it. */
-async function serve(t, operands, options) {
+async function serve(t, operands, options, workerOptions) {
 	const { port } = await startServer(t);
-	const worker = new Worker(`127.0.0.1:${port}`).add("x", command(operands, options));
+	const worker = new Worker(`127.0.0.1:${port}`, workerOptions).add("x", command(operands, options));
 	const ran = worker.run();
 	const client = new Client(`127.0.0.1:${port}`);
 	t.teardown(async () => {
@@ -67,6 +67,27 @@ test("a script may open /dev/stdin", async (t) => {
 	const { submit } = await serve(t, ["cat /dev/stdin"]);
 	t.is((await submit("by name\n")).toString(), "by name\n");
 	t.is((await submit("")).toString(), "");
+});
+
+test("a command may open /dev/stdout", async (t) => {
+	const { submit } = await serve(t, ["cat > /dev/stdout; echo more > /dev/stdout"]);
+	t.is((await submit("by name\n")).toString(), "by name\nmore\n");
+});
+
+test("many commands at once each have their own output, quick or slow, small or large", async (t) => {
+	const { submit } = await serve(t, ["cat; sleep 0.0$(($$ % 3))"], {}, { concurrency: 8 });
+	const workloads = Array.from({ length: 60 }, (_, at) => Buffer.alloc(at % 7 === 0 ? 300_000 : 10, String(at)));
+	const results = await Promise.all(workloads.map((workload) => submit(workload)));
+	for (const [at, result] of results.entries()) t.true(workloads[at].equals(result));
+});
+
+test("what is left of a command that was killed writes into no other job's result", async (t) => {
+	const left = "setsid sh -c 'while echo late; do sleep 0.02; done' 2>/dev/null &";
+	const { submit } = await serve(t, [`[ "$(cat)" = slow ] && { ${left} sleep 1000; }; sleep 0.01; echo done`], {
+		timeoutMs: 3000,
+	});
+	await t.throwsAsync(submit("slow"));
+	for (let i = 0; i < 10; i++) t.is((await submit("quick")).toString(), "done\n");
 });
 
 test("a command that never reads its stdin is none the worse for it", async (t) => {

@@ -1,4 +1,4 @@
-// A request's body, whole, in few copies and never more of it than --max-packet-size.
+// A request's body, whole, in few copies and never more of it than a limit: --max-packet-size for jobs.
 
 import { answerText } from "./http-answer.ts";
 import type { Exchange } from "./http-routes.ts";
@@ -8,8 +8,10 @@ const FIRST_PIECE = 4096;
 const LARGEST_PIECE = 4 << 20;
 
 /** The body; undefined when it was too large, which has been answered, or when the client left. */
-export function readBody({ server, request, response }: Exchange): Promise<Buffer | undefined> {
-	const limit = server.options.maxPacketBytes;
+export function readBody(
+	{ server, request, response }: Exchange,
+	limit: number = server.options.maxPacketBytes,
+): Promise<Buffer | undefined> {
 	const tooLarge = () => answerText(response, 413, `The body is over the limit of ${limit} bytes`);
 	if (Number(request.headers["content-length"] ?? 0) > limit) {
 		tooLarge();

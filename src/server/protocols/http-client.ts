@@ -97,7 +97,7 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 	}
 
 	error(code: ServerErrorCode, text: string = SERVER_ERRORS[code]): void {
-		this.#server.log.warning(`${this.name} GEARMAN_${code}:${text}`);
+		this.#server.log.warning(`${this.name} GEARMAN_${code}:${text}`, { peer: this.name });
 		this.#last()?.refused(code, text);
 	}
 

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
-import { whyNotChange, whyNotRead, whyNotSubmit } from "./http-guard.ts";
+import { whyNotChange, whyNotRead, whyNotSubmit, whyNotWatch } from "./http-guard.ts";
 import { cancelJob, runFunction, showJob } from "./http-jobs.ts";
 
 /** One request and its answer. */
@@ -11,6 +11,8 @@ export interface Exchange {
 	readonly server: Server;
 	readonly request: IncomingMessage;
 	readonly response: ServerResponse;
+	/** The path as it came, percent-encoded. */
+	readonly path: string;
 	/** What the path has in place of the route's "*", percent-decoded: latin1, a character a byte. */
 	readonly rest: string;
 	readonly query: URLSearchParams;
@@ -24,8 +26,9 @@ export interface Route {
 	/**
 	 * Who may ask. "everybody": it tells nothing of jobs. "read": no web page of somebody else. "change": changes what
 	 * is not the client's own, so besides that only who may administer the server (mayChange). "submit": hands in a job.
+	 * "watch": the dashboard, see --dashboard.
 	 */
-	readonly access: "everybody" | "read" | "change" | "submit";
+	readonly access: "everybody" | "read" | "change" | "submit" | "watch";
 	/** Answers. What it throws, or rejects with, is our bug: 500, and a line in the log. */
 	run(exchange: Exchange): void | Promise<void>;
 }
@@ -49,6 +52,54 @@ const routes: readonly Route[] = [
 		path: "/metrics",
 		access: "read",
 		run: async (exchange) => (await import("./http-metrics.ts")).metrics(exchange),
+	},
+	{
+		method: "GET",
+		path: "/",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard",
+		access: "everybody",
+		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard/",
+		access: "watch",
+		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
+	},
+	{
+		method: "GET",
+		path: "/dashboard/*",
+		access: "watch",
+		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
+	},
+	{
+		method: "GET",
+		path: "/api/events",
+		access: "watch",
+		run: async (exchange) => (await import("./http-watch.ts")).watch(exchange),
+	},
+	{
+		method: "GET",
+		path: "/api/*",
+		access: "watch",
+		run: async (exchange) => (await import("./http-api.ts")).read(exchange),
+	},
+	{
+		method: "DELETE",
+		path: "/api/functions/*",
+		access: "change",
+		run: async (exchange) => (await import("./http-api.ts")).dropFunction(exchange),
+	},
+	{
+		method: "PUT",
+		path: "/api/functions/*",
+		access: "change",
+		run: async (exchange) => (await import("./http-api.ts")).setMaxQueue(exchange),
 	},
 	{ method: "GET", path: "/jobs/*", access: "read", run: showJob },
 	{ method: "DELETE", path: "/jobs/*", access: "change", run: cancelJob },
@@ -76,7 +127,7 @@ export async function route(server: Server, request: IncomingMessage, response: 
 	const rest = found.path.endsWith("*") ? percentDecode(path.slice(found.path.length - 1)) : "";
 	if (rest === undefined) return answerText(response, 400, "The path is not percent-encoded as it should be");
 	try {
-		await found.run({ server, request, response, rest, query });
+		await found.run({ server, request, response, path, rest, query });
 	} catch (error) {
 		server.log.error(`HTTP: ${found.method} ${found.path}: ${error instanceof Error ? error.stack : error}`);
 		if (response.headersSent) response.destroy();
@@ -92,6 +143,8 @@ function whyNot({ access }: Route, server: Server, request: IncomingMessage): st
 			return whyNotRead(server, request);
 		case "submit":
 			return whyNotSubmit(server, request);
+		case "watch":
+			return whyNotWatch(server, request);
 		case "change":
 			return whyNotChange(server, request);
 	}

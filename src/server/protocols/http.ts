@@ -34,7 +34,8 @@ export class HttpProtocol implements Protocol {
 		this.#listeners = new Listeners(server);
 		const endpoints = httpListen.length > 0 ? httpListen.map(parseEndpoint) : hostsOf(listen);
 		const bound = await this.#listeners.open(inherited?.http ?? endpoints, httpPort, (socket) => {
-			server.log.info(`HTTP: accepted connection from ${socket.remoteAddress}:${socket.remotePort}`);
+			const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+			server.log.info(`HTTP: accepted connection from ${peer}`, { peer });
 			this.#sockets.add(socket);
 			socket.once("close", () => this.#sockets.delete(socket));
 			http.emit("connection", socket);

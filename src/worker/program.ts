@@ -1,0 +1,57 @@
+// What all commands have in common, run once a job (command.ts) or kept (kept.ts): how the words on the command line
+// become a program, what its end is called, and that whoever is killed is killed with all it started.
+
+import { GearmanError } from "../errors.ts";
+
+/** How a process ended: one of the three. */
+export interface Exit {
+	readonly code?: number | null;
+	readonly signal?: NodeJS.Signals | null;
+	readonly error?: unknown;
+}
+
+/** From SIGTERM to SIGKILL. */
+export const GRACE_MS = 2000;
+const REASONS: Readonly<Record<string, string>> = {
+	E2BIG: "arguments and environment too long",
+	EACCES: "permission denied",
+	EAGAIN: "too many processes",
+	EMFILE: "too many open files",
+	ENOENT: "no such file",
+};
+
+/** One operand with blanks or shell syntax in it is for `sh -c`; else a program and its arguments, and no shell sees them. */
+export function programOf(operands: readonly string[]): readonly [file: string, ...args: string[]] {
+	const [file = "", ...args] = operands;
+	const isShellScript = args.length === 0 && /[|&;<>()$`\\"'*?[\]#~=%\s]/.test(file);
+	return isShellScript ? ["/bin/sh", "-c", file] : [file, ...args];
+}
+
+/** Why a process has failed, or undefined. */
+export function failureOf({ error, signal, code }: Exit): string | undefined {
+	if (error !== undefined) return reasonNotStarted(error);
+	if (signal) return `command was killed by ${signal}`;
+	return code === 0 ? undefined : `command exited with code ${code}`;
+}
+
+/** The whole process group, also when the command itself has exited already. */
+export function killGroup(pid: number | undefined, signal: "SIGTERM" | "SIGKILL"): void {
+	if (pid === undefined) return;
+	try {
+		process.kill(-pid, signal);
+	} catch {
+		// ESRCH: nobody left.
+	}
+}
+
+/** Whether a job was given back because its server is gone: its command may end in peace then. */
+export function isLost({ reason }: AbortSignal): boolean {
+	return reason instanceof GearmanError && reason.code === "CONNECTION_LOST";
+}
+
+function reasonNotStarted(error: unknown): string {
+	if (!(error instanceof Error)) return `command could not be started: ${error}`;
+	const { code, path } = error as NodeJS.ErrnoException;
+	const reason = REASONS[code ?? ""] ?? error.message;
+	return `command could not be started: ${path === undefined ? "" : `${path}: `}${reason}`;
+}
