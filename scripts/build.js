@@ -3,7 +3,7 @@
 // from is joined, because Node takes 1 to 2 ms to find and read each module.
 //
 //   dist/**/*.js, *.d.ts    tsc
-//   dist/cli/*.cjs          main with client, map, worker, admin, top, the parsers of yargs and TOML, each in one file, by esbuild
+//   dist/cli/*.cjs          main with client, map, worker, admin, top, and the parsers of yargs and TOML, each in one file, by esbuild
 //   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table

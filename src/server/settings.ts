@@ -31,7 +31,7 @@ export interface ServerOptions {
 	readonly httpPort?: number;
 	/** Names browsers may know the HTTP port by, beside its addresses, localhost and the host's name; "*": any. */
 	readonly httpHosts?: readonly string[];
-	/** Who is shown the dashboard over HTTP: "local" (this machine, or the admin listeners), "all" or "off". Default "local". */
+	/** Who is shown the dashboard over HTTP: "local" (this machine), "all" or "off". Default "local". */
 	readonly dashboard?: "local" | "all" | "off";
 	/** Connections the kernel may hold for us to accept. */
 	readonly backlog?: number;

@@ -41,7 +41,7 @@ export function whyNotChange(server: Server, request: IncomingMessage): string |
 export function whyNotWatch(server: Server, request: IncomingMessage): string | undefined {
 	const { dashboard } = server.options;
 	if (dashboard === "off") return "The dashboard is turned off (--dashboard off)";
-	if (dashboard === "all" || mayChange(server, request)) return whyNotRead(server, request);
+	if (dashboard === "all" || isLocal(request)) return whyNotRead(server, request);
 	const { localPort } = request.socket;
 	return (
 		"The dashboard is shown on the machine the server runs on only. From elsewhere: " +
@@ -50,12 +50,13 @@ export function whyNotWatch(server: Server, request: IncomingMessage): string | 
 	);
 }
 
-/**
- * True for who may administer the server: who comes through an admin listener; where there is none, who is on its machine
- * and does not speak for others as a proxy does.
- */
-function mayChange(server: Server, { socket, headers }: IncomingMessage): boolean {
-	if (server.hasAdminListeners) return server.mayChange(socket);
+/** Who may administer the server: who comes through an admin listener; where there is none, who is on its machine. */
+function mayChange(server: Server, request: IncomingMessage): boolean {
+	return server.hasAdminListeners ? server.mayChange(request.socket) : isLocal(request);
+}
+
+/** On the server's machine, and not speaking for others as a proxy does. */
+function isLocal({ socket, headers }: IncomingMessage): boolean {
 	if (headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined) return false;
 	const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
 	// A Unix socket has no address.
