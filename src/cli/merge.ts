@@ -31,6 +31,8 @@ export class Merge implements Collector {
 	#runs: Kept[] = [];
 	#memoryBytes = 0;
 	#merging: Promise<void> | undefined;
+	/** sort failed, or there was no room: there can be no result. */
+	#isBroken = false;
 
 	constructor(flags: readonly string[], jobs: Jobs) {
 		this.#flags = flags;
@@ -44,7 +46,7 @@ export class Merge implements Collector {
 
 	/** The next result; undefined: there is none. */
 	take(parts: Buffer[] | undefined): void {
-		if (parts === undefined || parts.length === 0) return;
+		if (parts === undefined || parts.length === 0 || this.#isBroken) return;
 		this.#runs.push(keptInMemory(parts, 0));
 		this.#memoryBytes += this.#runs[this.#runs.length - 1].bytes;
 		this.#tidy();
@@ -52,26 +54,32 @@ export class Merge implements Collector {
 
 	async finish(gives: boolean): Promise<number> {
 		while (this.#merging !== undefined) await this.#merging;
-		if (!gives) {
+		if (!gives || this.#isBroken) {
 			this.#jobs.printer.say("gearman: there is no result, for not all of it was done");
 			return 0;
 		}
-		if (this.#runs.length > 0)
-			await merge(
-				this.#flags,
-				this.#runs.map(({ run }) => run),
-				"stdout",
-			);
-		return 0;
+		const runs = this.#runs.map(({ run }) => run);
+		try {
+			if (runs.length > 0) await merge(this.#flags, runs, "stdout");
+			return 0;
+		} catch (error) {
+			this.#jobs.printer.say(`gearman: ${reasonOf(error)}`);
+			return 1;
+		}
 	}
 
 	/** Makes less of the runs, if they are many or large: one merge at a time. */
 	#tidy(): void {
-		if (this.#merging !== undefined) return;
+		if (this.#merging !== undefined || this.#isBroken) return;
 		const group = this.#group();
 		if (group === undefined) return;
 		this.#merging = this.#join(group)
-			.catch((error: Error) => this.#jobs.inputFailed(error.message))
+			.catch((error: unknown) => {
+				this.#isBroken = true;
+				this.#runs = [];
+				this.#memoryBytes = 0;
+				this.#jobs.inputFailed(reasonOf(error));
+			})
 			.then(() => {
 				this.#merging = undefined;
 				this.#tidy();
@@ -123,4 +131,8 @@ export class Merge implements Collector {
 
 function keptInMemory(parts: Buffer[], level: number): Kept {
 	return { run: { parts }, bytes: parts.reduce((sum, part) => sum + part.length, 0), level };
+}
+
+function reasonOf(error: unknown): string {
+	return `could not merge: ${error instanceof Error ? error.message : error}`;
 }

@@ -12,7 +12,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { setTimeout as pass } from "node:timers/promises";
 import { promisify } from "node:util";
 import { GearmanError } from "../errors.ts";
@@ -67,7 +66,7 @@ export async function merge(
 		child.stdout?.on("data", (chunk: Buffer) => output.push(chunk));
 		let hasEnded = false;
 		const end = new Promise<void>((resolve, reject) => {
-			const fail = (reason: string) => reject(new GearmanError("COMMAND_FAILED", `sort ${reason}`));
+			const fail = (reason: string) => reject(new GearmanError("COMMAND_FAILED", `sort(1) ${reason}`));
 			child.once("error", (error) => fail(error.message));
 			child.once("close", (code, signal) => {
 				hasEnded = true;
@@ -75,6 +74,8 @@ export async function merge(
 				else fail(code === null ? `was killed by ${signal}` : `failed with exit code ${code}`);
 			});
 		});
+		// It may end while its inputs are still being opened: whoever waits for the end hears of it.
+		end.catch(() => {});
 		// It opens its inputs one after the other before it reads any.
 		for (const [path, parts] of pipes) {
 			let fd: number | undefined;
@@ -87,7 +88,7 @@ export async function merge(
 			// It has ended: its exit code says how.
 			socket.on("error", () => {});
 			sockets.push(socket);
-			Readable.from(parts).pipe(socket);
+			feed(socket, parts);
 		}
 		await rm(folder, { recursive: true });
 		await end;
@@ -106,4 +107,18 @@ function openForReader(path: string): number | undefined {
 		if (error instanceof Error && "code" in error && error.code === "ENXIO") return undefined;
 		throw error;
 	}
+}
+
+/**
+ * Writes and ends, without pipe() and pipeline(): those look whether the stream is process.stdout, which makes Node open
+ * that, non-blocking, and sort would then fail at the first write its reader is too slow for.
+ */
+function feed(socket: Socket, parts: readonly Buffer[]): void {
+	let next = 0;
+	const go = (): void => {
+		while (next < parts.length) if (!socket.write(parts[next++])) return;
+		socket.end();
+	};
+	socket.on("drain", go);
+	go();
 }

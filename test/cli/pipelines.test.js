@@ -101,3 +101,25 @@ test.serial("the other commands of a day: gearmand's options, gearman -b, -c and
 	await until(async () => (await admin.list("status")).join() === "later\t0\t0\t0", "an empty queue");
 	t.is((await shell("gearman -s -b -f later && gearman -w -c 1 -f later -- wc -c && gearadmin --getpid")).exitCode, 0);
 });
+
+test.serial("the README's map and reduce, line by line", async (t) => {
+	const { port, cwd, env, shell, path } = await desk(t);
+	const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+	const chapter = readme.slice(readme.indexOf("### Map and reduce"));
+	const [workers, maps] = chapter.match(/```sh\n([\s\S]*?)```/)[1].split("\n\n");
+	// Without their "&": they are to end with the test.
+	for (const line of workers.trim().split("\n")) {
+		start(t, "/bin/sh", ["-c", `exec ${line.replace(/&.*$/, "")}`], { cwd, env, isGroup: true });
+	}
+	await workersReady(t, port, { wc: 1, sort: 1, sum: 1 });
+	const lines = Array.from({ length: 120_000 }, (_, i) => `line${i} ${(i * 7919) % 120_000}\n`);
+	await writeFile(path("access.log"), lines.slice(0, 25_000).join(""));
+	await writeFile(path("table"), lines.join(""));
+	const results = [];
+	for (const line of maps.trim().split("\n")) results.push(await shell(line));
+	t.deepEqual(
+		results.map(({ stdout, stderr, exitCode }) => [stdout.trim(), stderr, exitCode]),
+		["10000\n10000\n5000", "25000", "0", "10000", "", "25000"].map((stdout) => [stdout, "", 0]),
+	);
+	t.is((await shell("sort -k2,2n table | cmp - sorted")).exitCode, 0);
+});
