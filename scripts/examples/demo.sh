@@ -24,12 +24,12 @@ stop() {
 	trap '' INT TERM HUP
 	for ((i = ${#processes[@]} - 1; i >= 0; i--)); do
 		pid=${processes[i]}
-		kill -TERM "$pid" 2>/dev/null
+		kill -TERM -- "-$pid" 2>/dev/null
 		for ((tries = 0; tries < 100; tries++)); do
-			kill -0 "$pid" 2>/dev/null || break
+			kill -0 -- "-$pid" 2>/dev/null || break
 			sleep 0.1
 		done
-		kill -KILL "$pid" 2>/dev/null
+		kill -KILL -- "-$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
 	[ -z "$folder" ] || rm -rf "$folder"
@@ -46,10 +46,13 @@ run() {
 	eval "$1" || fail "\"$1\" went wrong (exit code $?)"
 }
 
-# start COMMAND: shows the command and runs it in the background until the end; what it says goes to $folder/log.
+# start COMMAND: shows the command and runs it in the background until the end; what it says goes to $folder/log. It gets
+# a process group of its own (-m), so that all parts of a pipeline can be stopped.
 start() {
 	printf '  $ %s &\n' "$1"
+	set -m
 	eval "exec $1" </dev/null >>"$folder/log" 2>&1 &
+	set +m
 	processes+=($!)
 }
 
