@@ -3,7 +3,7 @@
 // from is joined, because Node takes 1 to 2 ms to find and read each module.
 //
 //   dist/**/*.js, *.d.ts    tsc
-//   dist/cli/*.cjs          main with client, worker, admin and yargs' parser, each in one file, by esbuild: bin/gearman runs these
+//   dist/cli/*.cjs          main with client, its map and reduce, worker, admin and yargs' parser, each in one file, by esbuild: bin/gearman runs these
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
 import { spawnSync } from "node:child_process";
@@ -53,7 +53,7 @@ const joined = {
 };
 // Help is laid out above. The server is long-lived, and finds files and threads beside its modules.
 const modules = ["help", "server"];
-const apart = replace(/^\.\/(words|worker|admin|help|server)\.ts$/, ({ path }) => {
+const apart = replace(/^\.\/(words|map|worker|admin|help|server)\.ts$/, ({ path }) => {
 	const name = path.slice(2, -3);
 	return { path: `./${name}.${modules.includes(name) ? "js" : "cjs"}`, external: true };
 });
@@ -63,7 +63,7 @@ const parserOnly = replace(/\/platform-shims\//, ({ path, resolveDir }) => ({
 	sideEffects: false,
 }));
 await Promise.all([
-	...["main", "worker", "admin"].map((name) => join(name, { packages: "external", plugins: [apart] })),
+	...["main", "map", "worker", "admin"].map((name) => join(name, { packages: "external", plugins: [apart] })),
 	join("words", { plugins: [parserOnly] }),
 ]);
 

@@ -31,6 +31,8 @@ export interface Option {
 	readonly isAct?: boolean;
 	/** Takes back this option when given after it: of -I and -L the last one counts. */
 	readonly insteadOf?: string;
+	/** Its values are the words behind it that are flags of sort(1), or none; see getopt.ts. */
+	readonly takesFlags?: boolean;
 	/** A negative value is as none at all, as in C. */
 	readonly negativeIsNone?: boolean;
 }
@@ -79,8 +81,20 @@ const client = {
 	...lines,
 	null: { type: "boolean", short: "0", describe: "As -N, records ended by NUL instead of newline", isAct: true, group: "Input" },
 	"no-input": { type: "boolean", short: "s", describe: "Do not read standard input: one job with an empty workload", isAct: true, group: "Input" },
-	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N and -0; 1 is strictly one after another", group: "Input" },
-	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output", group: "Output" },
+	split: { type: "number", arg: "N", range: [1, MAX_32], describe: "Cut the input into pieces of N lines, each a job", isAct: true, group: "Map and reduce" },
+	"split-bytes": { type: "string", arg: "SIZE", describe: "Pieces of as many whole lines as fit in SIZE (64K, 8M)", isAct: true, group: "Map and reduce" },
+	"split-null": { type: "boolean", describe: "Pieces of records that end in NUL instead of newline; alone, of one each", isAct: true, group: "Map and reduce" },
+	reduce: { type: "string", arg: "COMMAND", describe: "Results go to COMMAND's standard input as they come", isAct: true, group: "Map and reduce" },
+	merge: { type: "strings", arg: "SORT-FLAGS", takesFlags: true, describe: "Results are sorted runs: merge them, by what sort understands behind it (--merge -k2,2n)", isAct: true, group: "Map and reduce" },
+	"reduce-function": { type: "string", arg: "NAME", describe: "Results are reduced by jobs of function NAME, as a tree, until one is left", isAct: true, group: "Map and reduce" },
+	"reduce-size": { type: "number", arg: "N", range: [2, 100_000], default: 16, describe: "Results of one reduce job", isAct: true, group: "Map and reduce" },
+	unordered: { type: "boolean", describe: "Results as they are ready, each whole, instead of in the order of the input", isAct: true, group: "Map and reduce" },
+	retry: { type: "number", arg: "N", range: [0, 10_000], default: 0, describe: "Try a job that failed N more times", isAct: true, group: "Map and reduce" },
+	"keep-going": { type: "boolean", describe: "Go on with the input when a piece failed", isAct: true, group: "Map and reduce" },
+	joblog: { type: "string", arg: "FILE", describe: "Write a line to FILE for every job: start, duration, handle, exit, bytes", isAct: true, group: "Map and reduce" },
+	resume: { type: "boolean", describe: "Leave out what the job log says is done", isAct: true, group: "Map and reduce" },
+	jobs: { type: "number", short: "j", arg: "N", range: [1, 100_000], default: 64, describe: "Jobs in flight with -n, -N, -0 and --split; 1 is strictly one after another", group: "Input" },
+	prefix: { type: "boolean", short: "P", describe: "Put \"function: \" before each output; of several functions before each line", group: "Output" },
 	json: { type: "boolean", describe: "One line of JSON a job instead of its output", group: "Output" },
 	verbose: { type: "boolean", short: "v", describe: "Name each job's handle", isAct: true, group: "Output" },
 	status: { type: "string", arg: "HANDLE", describe: "Show the status of a job", isAct: true, group: "Job" },

@@ -2,12 +2,16 @@
 //
 // Start-up counts here: whatever only some calls need is imported by those.
 
-import { readFileSync } from "node:fs";
 import { Client } from "../client/client.ts";
 import { GearmanError } from "../errors.ts";
 import type { ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
-import { Jobs, type Source } from "./jobs.ts";
+import { type Cutter, listSource, operandSource, Stdin, Whole } from "./input.ts";
+import { JobOutput } from "./job-output.ts";
+import { Jobs, type JobsOptions } from "./jobs.ts";
+import { stdoutOutput } from "./output.ts";
+import { Printer } from "./printer.ts";
+import { Progress } from "./progress.ts";
 import { LF, NUL, Records } from "./records.ts";
 import { serversOf } from "./servers.ts";
 
@@ -23,128 +27,95 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	const epoch = epochOf(options);
 	const able = options["require-worker"] ? await serversWithWorkers(servers, options) : servers;
 	if (able.length === 0) return UNAVAILABLE;
+	const map = wantsMap(options) ? await (await import("./map.ts")).openMap(options, operands) : undefined;
+	const cutter = map?.cutter ?? recordsOf(options);
+	const stdin = operands.length === 0 && !options["no-input"] ? new Stdin(cutter ?? new Whole()) : undefined;
+	const isStream = stdin !== undefined && cutter !== undefined;
+	const hasSeveralFunctions = options.function.length > 1;
+	const isMap = map?.jobsOptions.isMap ?? false;
+
 	const client = new Client(able);
-	const input = operands.length > 0 ? operandSource(operands) : options["no-input"] ? listSource([EMPTY]) : undefined;
-	const stdin = input === undefined ? new Stdin(options) : undefined;
-	const jobs = new Jobs(client, input ?? stdin ?? listSource([]), {
-		functions: options.function,
-		submit: { priority: options.high ? "high" : options.low ? "low" : "normal" },
-		epoch,
-		isBackground: options.background || epoch !== undefined,
-		isPrefixed: options.prefix,
-		isVerbose: options.verbose,
-		unique: options.unique,
-		// Operands go one after the other, all functions of one together.
-		isStream: stdin?.isRecords ?? false,
-		limit: stdin?.isRecords ? options.jobs : options.function.length,
-		timeoutMs: options.timeout,
-		...(options.json ? { JobClass: (await import("./job-json.ts")).JobJson } : {}),
-		...(options.daemon ? { onFirstCreated: (await import("./process.ts")).tellReady } : {}),
-	});
-	stdin?.open(jobs);
+	const progress = new Progress();
+	const out = map?.output ?? stdoutOutput((error) => jobs.stop(cannotPrint(error)));
+	const printer = new Printer(out, progress, { isPrefixed: options.prefix, hasSeveralFunctions, isMap });
+	const jobs = new Jobs(
+		client,
+		stdin ?? (operands.length > 0 ? operandSource(operands) : listSource([EMPTY])),
+		printer,
+		{
+			...PLAIN,
+			...map?.jobsOptions,
+			functions: options.function,
+			submit: { priority: options.high ? "high" : options.low ? "low" : "normal" },
+			epoch,
+			isBackground: options.background || epoch !== undefined,
+			isVerbose: options.verbose,
+			unique: options.unique,
+			isStream,
+			// Operands go one after the other, all functions of one together.
+			limit: isStream || isMap ? options.jobs : options.function.length,
+			timeoutMs: options.timeout,
+			makeJob: map?.makeJob ?? (options.json ? await jsonJobs() : outputJob),
+			...(options.daemon ? { onFirstCreated: (await import("./process.ts")).tellReady } : {}),
+		},
+	);
+	map?.begin({ client, jobs, printer, progress, stdin });
+	stdin?.open(jobs, isStream ? "records" : "the workload");
 	try {
 		return await jobs.run();
 	} finally {
+		map?.end();
 		stdin?.close();
 		client.close();
 	}
 }
 
-/** Standard input: records with -n, -N and -0, else one workload in all. */
-class Stdin implements Source {
-	readonly isRecords: boolean;
-	readonly #records: Records;
-	/** The whole input, where it is one workload. */
-	#parts: Buffer[] | undefined;
-	#hasEnded = false;
-	#isWanted = false;
+/** gearman(1)'s ways. */
+const PLAIN = {
+	isMap: false,
+	isWhole: false,
+	isUnordered: false,
+	stopsAtFailure: false,
+	retries: 0,
+	maxKeptBytes: 64 * 1024 * 1024,
+};
 
-	constructor(options: Pick<Options<"client">, "lines" | "strip" | "null">) {
-		this.isRecords = options.lines || options.strip || options.null;
-		this.#records = new Records(options.null ? NUL : LF, options.lines && !options.strip && !options.null);
-		if (!this.isRecords) this.#parts = [];
-	}
+const outputJob: JobsOptions["makeJob"] = (jobs, name, workload) => new JobOutput(jobs, name, workload);
 
-	next(): Uint8Array | undefined | null {
-		const next = this.#parts === undefined ? this.#records.next() : this.#hasEnded ? this.#whole() : undefined;
-		if (next === undefined && !this.#isWanted) {
-			this.#isWanted = true;
-			process.stdin.resume();
-		}
-		return next;
-	}
-
-	open(jobs: Jobs): void {
-		const stdin = process.stdin;
-		if (stdin.isTTY && process.stderr.isTTY) {
-			process.stderr.write(
-				`gearman: reading ${this.isRecords ? "records" : "the workload"} from the terminal, Ctrl-D ends\n`,
-			);
-		}
-		stdin.on("data", (chunk: Buffer) => {
-			if (this.#parts !== undefined) {
-				this.#parts.push(chunk);
-				return;
-			}
-			this.#records.write(chunk);
-			this.#isWanted = false;
-			jobs.fill();
-			// next() did not ask again: the window is full.
-			if (!this.#isWanted) stdin.pause();
-		});
-		const end = () => {
-			this.#hasEnded = true;
-			this.#records.end();
-			jobs.fill();
-		};
-		stdin.once("end", end);
-		stdin.once("error", (error) => jobs.inputFailed(error.message));
-		stdin.pause();
-	}
-
-	close(): void {
-		process.stdin.destroy();
-	}
-
-	#whole(): Uint8Array | null {
-		const parts = this.#parts ?? [];
-		this.#parts = undefined;
-		return Buffer.concat(parts);
-	}
+async function jsonJobs(): Promise<JobsOptions["makeJob"]> {
+	const { JobJson } = await import("./job-json.ts");
+	return (jobs, name, workload) => new JobJson(jobs, name, workload);
 }
 
-function operandSource(operands: readonly string[]): Source {
-	return listSource(bytesOf(operands));
+/** Whether an option is given that map.ts looks after. */
+function wantsMap(options: Options<"client">): boolean {
+	return (
+		options.split !== undefined ||
+		options["split-bytes"] !== undefined ||
+		options["split-null"] ||
+		options.reduce !== undefined ||
+		options.merge.length > 0 ||
+		options["reduce-function"] !== undefined ||
+		options.unordered ||
+		options.retry > 0 ||
+		options["keep-going"] ||
+		options.joblog !== undefined ||
+		options.resume
+	);
 }
 
-function listSource(workloads: readonly Uint8Array[]): Source {
-	let at = 0;
-	return { next: () => (at < workloads.length ? workloads[at++] : null) };
+/** Cuts standard input, with -n, -N and -0; else it is one workload. */
+function recordsOf(options: Pick<Options<"client">, "lines" | "strip" | "null">): Cutter | undefined {
+	if (!options.lines && !options.strip && !options.null) return undefined;
+	return new Records(options.null ? NUL : LF, options.lines && !options.strip && !options.null);
 }
 
-/** The operands as they were typed. Node has decoded them as UTF-8; where that lost bytes, Linux still has them. */
-function bytesOf(operands: readonly string[]): Uint8Array[] {
-	let words: Buffer[] | undefined;
-	return operands.map((operand) => {
-		if (!operand.includes("\ufffd")) return Buffer.from(operand, "utf8");
-		words ??= typedWords();
-		// Operands stand in the command line in their order, so each word is somebody's once.
-		const index = words.findIndex((word) => word.toString("utf8") === operand);
-		return index < 0 ? Buffer.from(operand, "utf8") : words.splice(0, index + 1)[index];
-	});
-}
-
-function typedWords(): Buffer[] {
-	const words: Buffer[] = [];
-	try {
-		const line = readFileSync("/proc/self/cmdline");
-		for (let at = 0, end = line.indexOf(0); end >= 0; at = end + 1, end = line.indexOf(0, at)) {
-			words.push(line.subarray(at, end));
-		}
-	} catch {
-		// Not Linux: what Node made of them has to do.
-	}
-	return words;
+/** The exit code. */
+function cannotPrint(error: NodeJS.ErrnoException): number {
+	// `gearman … | head`: nobody wants more, and that is no failure.
+	if (error.code === "EPIPE") return 0;
+	process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
+	return 1;
 }
 
 /** --epoch and --delay as Unix seconds. */

@@ -71,7 +71,7 @@ export function pickMode(calledAs: string, argv: readonly string[]): Mode {
 			if (name === "worker") isWorker = true;
 			if (name === "function") hasFunction = true;
 			const option = longs.get(name)?.[1];
-			if (equals < 0 && option !== undefined && takesValue(option)) i++;
+			if (equals < 0 && option !== undefined && takesValue(option) && !option.takesFlags) i++;
 		} else {
 			for (let at = 1; at < word.length; at++) {
 				const row = letters.get(word.charAt(at));
@@ -146,7 +146,10 @@ export function getopt(mode: Mode, argv: readonly string[], { keepsOperands = mo
 				longs.has(spelled) || mode !== "admin" ? [longs.get(spelled)] : abbreviated(longs, spelled);
 			if (others.length > 0) fail(ambiguous(spelled, [row, ...others]));
 			else if (row === undefined) fail(`unrecognised option '${word}'${isBoost ? "" : suggestion(longs, spelled)}`);
-			else if (!takesValue(row[1])) {
+			else if (row[1].takesFlags) {
+				add(row, equals < 0 ? "" : word.slice(equals + 1));
+				while (equals < 0 && isSortFlag(argv[i + 1], argv[i + 2], letters)) add(row, argv[++i]);
+			} else if (!takesValue(row[1])) {
 				if (equals < 0) add(row);
 				else fail(`option '--${row[0]}' does not take any arguments`);
 			} else if (equals >= 0) {
@@ -172,6 +175,17 @@ export function getopt(mode: Mode, argv: readonly string[], { keepsOperands = mo
 		}
 	}
 	return scanned;
+}
+
+/**
+ * Whether the word behind --merge is for sort: letters sort has, the last of them perhaps -k or -t with its value. Of
+ * letters both have it is ours only with a value of its own behind it: `--merge -f map`, but `--merge -n` and `-t,`.
+ */
+function isSortFlag(word: string | undefined, next: string | undefined, letters: Map<string, Row>): boolean {
+	if (word === undefined || !/^-(?=.)[bdfghiMnRrsuVz]*(?:k.+|t(?:.|\\0))?$/s.test(word)) return false;
+	const last = letters.get(word.charAt(word.length - 1))?.[1];
+	const wantsValue = /^-[a-zA-Z]+$/.test(word) && last !== undefined && takesValue(last);
+	return !wantsValue || next === undefined || next.startsWith("-");
 }
 
 function abbreviated(longs: Map<string, Row>, spelled: string): Row[] {

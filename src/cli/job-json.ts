@@ -3,7 +3,7 @@
 import { isUtf8 } from "node:buffer";
 import type { GearmanError } from "../errors.ts";
 import type { Packet } from "../protocol/parser.ts";
-import { Job } from "./job-output.ts";
+import { Job } from "./job.ts";
 
 /** How a job ended, by the error's code. */
 const STATES: Readonly<Record<string, string>> = {
@@ -23,7 +23,7 @@ export class JobJson extends Job {
 
 	override beginTurn(): void {
 		this.#isTurn = true;
-		if (this.#line !== undefined) this.jobs.print(this.#line);
+		if (this.#line !== undefined) this.jobs.printer.print(this.#line);
 	}
 
 	protected override created(): void {
@@ -32,18 +32,19 @@ export class JobJson extends Job {
 
 	protected override data(packet: Packet): void {
 		const bytes = packet.keepData();
+		this.receivedBytes += bytes.length;
 		this.#parts.push(bytes);
 		this.jobs.keep(this, bytes.length);
 	}
 
 	protected override warning(packet: Packet): void {
-		this.jobs.printError("", packet.keepData());
+		this.jobs.printer.printError(this, packet.keepData());
 	}
 
 	protected override status(numerator: number, denominator: number): void {
 		this.#numerator = numerator;
 		this.#denominator = denominator;
-		if (this.#isTurn) this.jobs.showProgress(this.functionName, numerator, denominator);
+		if (this.#isTurn) this.jobs.printer.showProgress(this.functionName, numerator, denominator);
 	}
 
 	protected override complete(packet: Packet): void {
@@ -52,9 +53,15 @@ export class JobJson extends Job {
 	}
 
 	protected override error(error: GearmanError): void {
-		const partial = this.#parts.length > 0 ? bytesAs("result", Buffer.concat(this.#parts)) : {};
+		const partial = this.#parts.length > 0 && !this.jobs.isWhole ? bytesAs("result", Buffer.concat(this.#parts)) : {};
 		const thrown = error.data === undefined ? {} : bytesAs("exception", error.data);
 		this.#finish(STATES[error.code] ?? "error", { ...partial, ...thrown, error: error.message });
+	}
+
+	protected override reset(): void {
+		this.#parts = [];
+		this.#numerator = 0;
+		this.#denominator = 0;
 	}
 
 	#finish(state: string, rest: object): void {
@@ -69,7 +76,7 @@ export class JobJson extends Job {
 			...rest,
 		};
 		this.#line = `${JSON.stringify(line)}\n`;
-		if (this.#isTurn) this.jobs.print(this.#line);
+		if (this.#isTurn) this.jobs.printer.print(this.#line);
 	}
 }
 

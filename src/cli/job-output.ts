@@ -1,104 +1,26 @@
 // What comes of one job, printed as gearman(1) does: data and result on stdout as they are, warnings on stderr. Jobs print
 // in the order of the input: a job whose turn has not come keeps what it gets.
 
-import type { TaskObserver } from "../client/link.ts";
 import type { GearmanError } from "../errors.ts";
 import type { Packet } from "../protocol/parser.ts";
-import type { Jobs } from "./jobs.ts";
+import { Job } from "./job.ts";
 
 /** Kept until the job's turn. */
-type Piece =
+type Part =
 	| { readonly type: "data" | "warning"; readonly bytes: Buffer }
 	| { readonly type: "status"; readonly numerator: number; readonly denominator: number }
 	| { readonly type: "created" }
 	| { readonly type: "error"; readonly error: GearmanError };
 
-/** A job from its submit until it is printed. */
-export abstract class Job implements TaskObserver {
-	readonly functionName: string;
-	readonly unique: string;
-	readonly workloadBytes: number;
-	/** Until the server has the job. */
-	workload: Uint8Array | undefined;
-	/** Bytes of what waits for the job's turn. */
-	keptBytes = 0;
-	/** What was sent for it, until it is queued: it holds the workload. */
-	request: { readonly isWritten: boolean } | undefined;
-	handle = "";
-	hasEnded = false;
-	protected readonly jobs: Jobs;
-
-	constructor(jobs: Jobs, functionName: string, unique: string, workload: Uint8Array) {
-		this.jobs = jobs;
-		this.functionName = functionName;
-		this.unique = unique;
-		this.workload = workload;
-		this.workloadBytes = workload.length;
-	}
-
-	/** All jobs before it are printed. */
-	abstract beginTurn(): void;
-
-	onCreated(handle: string): void {
-		this.handle = handle;
-		this.request = undefined;
-		this.workload = undefined;
-		this.jobs.created();
-		this.created();
-		if (this.jobs.isBackground) this.#end();
-	}
-
-	onData(packet: Packet): void {
-		this.jobs.signOfLife();
-		this.data(packet);
-	}
-
-	onWarning(packet: Packet): void {
-		this.jobs.signOfLife();
-		this.warning(packet);
-	}
-
-	onStatus(numerator: number, denominator: number): void {
-		this.jobs.signOfLife();
-		this.status(numerator, denominator);
-	}
-
-	onComplete(packet: Packet): void {
-		this.jobs.signOfLife();
-		if (this.hasEnded) return;
-		this.complete(packet);
-		this.#end();
-	}
-
-	onError(error: GearmanError): void {
-		if (this.hasEnded || this.jobs.triesAgain(this, error)) return;
-		this.jobs.failed(error);
-		this.error(error);
-		this.#end();
-	}
-
-	protected abstract created(): void;
-	protected abstract data(packet: Packet): void;
-	protected abstract warning(packet: Packet): void;
-	protected abstract status(numerator: number, denominator: number): void;
-	protected abstract complete(packet: Packet): void;
-	protected abstract error(error: GearmanError): void;
-
-	#end(): void {
-		this.hasEnded = true;
-		this.jobs.ended(this);
-	}
-}
-
 export class JobOutput extends Job {
 	#isTurn = false;
-	#pieces: Piece[] | undefined;
+	#parts: Part[] | undefined;
 
 	override beginTurn(): void {
 		this.#isTurn = true;
-		if (this.#pieces === undefined) return;
-		for (const piece of this.#pieces) this.#print(piece);
-		this.#pieces = undefined;
+		if (this.#parts === undefined) return;
+		for (const part of this.#parts) this.#print(part);
+		this.#parts = undefined;
 	}
 
 	protected override created(): void {
@@ -106,7 +28,9 @@ export class JobOutput extends Job {
 	}
 
 	protected override data(packet: Packet): void {
-		if (this.#isTurn) this.#printData(packet.view(1));
+		const bytes = packet.view(1);
+		this.receivedBytes += bytes.length;
+		if (this.#isTurn) this.#printData(bytes);
 		else this.#take({ type: "data", bytes: packet.keepData() });
 	}
 
@@ -115,7 +39,7 @@ export class JobOutput extends Job {
 	}
 
 	protected override status(numerator: number, denominator: number): void {
-		this.#take({ type: "status", numerator, denominator });
+		if (!this.jobs.isMap) this.#take({ type: "status", numerator, denominator });
 	}
 
 	protected override complete(packet: Packet): void {
@@ -123,66 +47,48 @@ export class JobOutput extends Job {
 	}
 
 	protected override error(error: GearmanError): void {
+		// A result that has to be whole is not there at all.
+		if (this.jobs.isWhole) this.#parts = this.#parts?.filter(({ type }) => type !== "data");
 		this.#take({ type: "error", error });
 	}
 
-	#take(piece: Piece): void {
-		if (this.#isTurn) {
-			this.#print(piece);
-			return;
-		}
-		this.#pieces ??= [];
-		const last = this.#pieces[this.#pieces.length - 1];
-		if (piece.type === "status" && last?.type === "status") this.#pieces[this.#pieces.length - 1] = piece;
-		else this.#pieces.push(piece);
-		if ("bytes" in piece) this.jobs.keep(this, piece.bytes.length);
+	protected override reset(): void {
+		this.#parts = undefined;
 	}
 
-	#print(piece: Piece): void {
-		switch (piece.type) {
+	#take(part: Part): void {
+		if (this.#isTurn) {
+			this.#print(part);
+			return;
+		}
+		this.#parts ??= [];
+		const last = this.#parts[this.#parts.length - 1];
+		if (part.type === "status" && last?.type === "status") this.#parts[this.#parts.length - 1] = part;
+		else this.#parts.push(part);
+		if ("bytes" in part) this.jobs.keep(this, part.bytes.length);
+	}
+
+	#print(part: Part): void {
+		const { printer } = this.jobs;
+		switch (part.type) {
 			case "data":
-				this.#printData(piece.bytes);
+				this.#printData(part.bytes);
 				return;
 			case "warning":
-				this.jobs.printError(this.#prefix, piece.bytes);
+				printer.printError(this, part.bytes);
 				return;
 			case "status":
-				this.jobs.printStatus(this.functionName, this.#prefix, piece.numerator, piece.denominator);
+				printer.printStatus(this, part.numerator, part.denominator);
 				return;
 			case "created":
-				this.jobs.print(`Task created: ${this.handle}\n`);
+				printer.printCreated(this);
 				return;
 			case "error":
-				this.#printError(piece.error);
+				printer.printFailure(this, part.error);
 		}
 	}
 
 	#printData(bytes: Uint8Array): void {
-		if (this.jobs.isPrefixed) this.jobs.print(this.#prefix);
-		this.jobs.print(bytes);
-	}
-
-	#printError(error: GearmanError): void {
-		switch (error.code) {
-			case "JOB_FAILED":
-				this.jobs.printError(this.#prefix, "Job failed\n");
-				return;
-			case "JOB_EXCEPTION": {
-				const bytes = error.data ?? Buffer.alloc(0);
-				this.jobs.printError(this.#prefix, bytes);
-				const lineEnd = bytes.length === 0 || bytes[bytes.length - 1] === 0x0a ? "" : "\n";
-				this.jobs.printError(lineEnd, `gearman: job ${this.handle} of ${this.functionName} raised an exception\n`);
-				return;
-			}
-			case "SERVER_ERROR":
-				this.jobs.printError("", `gearman: ${this.functionName}: ${error.message}\n`);
-				return;
-			default:
-			// All jobs of a connection share its fate: Jobs says it once, at the end.
-		}
-	}
-
-	get #prefix(): string {
-		return this.jobs.isPrefixed ? `${this.functionName}: ` : "";
+		this.jobs.printer.printData(this, bytes);
 	}
 }

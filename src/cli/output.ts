@@ -1,25 +1,26 @@
-// Standard output for results: gathers what one turn writes, then writes it in one call and waits until it is taken. A
-// reader that is slow holds up the whole program that way, its reading from job servers included, so nothing piles up.
+// Results on their way out: what one turn writes is gathered and handed on in one call. To standard output that call waits
+// until it is taken: a reader that is slow holds up the whole program that way, its reading from job servers included, so
+// nothing piles up.
 
 import { writeSync } from "node:fs";
 
 const BUFFER_BYTES = 64 * 1024;
 const STDOUT = 1;
 
+/** Takes bytes that are valid during the call only. */
+export type Put = (bytes: Uint8Array) => void;
+
 export class Output {
 	readonly #buffer = Buffer.allocUnsafe(BUFFER_BYTES);
 	#used = 0;
 	#isFlushDue = false;
-	#error: NodeJS.ErrnoException | undefined;
-	readonly #onError: (error: NodeJS.ErrnoException) => void;
+	readonly #put: Put;
 
-	/** `onError` is called once, when nobody takes the output any more (EPIPE) or it cannot be written. */
-	constructor(onError: (error: NodeJS.ErrnoException) => void) {
-		this.#onError = onError;
+	constructor(put: Put) {
+		this.#put = put;
 	}
 
 	write(bytes: Uint8Array | string): void {
-		if (this.#error !== undefined) return;
 		if (typeof bytes === "string") {
 			this.write(Buffer.from(bytes, "utf8"));
 			return;
@@ -42,30 +43,31 @@ export class Output {
 		this.#used = 0;
 		if (used > 0) this.#put(this.#buffer.subarray(0, used));
 	}
+}
 
-	#put(bytes: Uint8Array): void {
-		let at = 0;
-		while (at < bytes.length && this.#error === undefined) {
+/** `onError` is called once, when nobody takes the output any more (EPIPE) or it cannot be written. */
+export function stdoutOutput(onError: (error: NodeJS.ErrnoException) => void): Output {
+	let isBroken = false;
+	return new Output((bytes) => {
+		for (let at = 0; at < bytes.length && !isBroken; ) {
 			try {
 				at += writeSync(STDOUT, bytes, at);
 			} catch (error) {
 				if (!(error instanceof Error)) throw error;
 				// Another process made the pipe or terminal we share non-blocking.
 				if ("code" in error && error.code === "EAGAIN") rest(5);
-				else this.#fail(error);
+				else {
+					isBroken = true;
+					onError(error);
+				}
 			}
 		}
-	}
-
-	#fail(error: Error): void {
-		this.#error = error;
-		this.#onError(error);
-	}
+	});
 }
 
 /** For programs that have nothing to do but print: they end when nobody reads on, and fail when it cannot be written. */
 export function endingOutput(): Output {
-	return new Output((error) => {
+	return stdoutOutput((error) => {
 		if (error.code === "EPIPE") process.exit(0);
 		process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
 		process.exit(1);

@@ -1,12 +1,17 @@
 // Input cut into records at each LF or NUL, byte by byte as it came. Records are taken one at a time (the window of jobs
-// may be full in the middle of a chunk), are of any length, and the last one needs no separator.
+// may be full in the middle of a chunk), are of any length a job can have, and the last one needs no separator.
+
+import { GearmanError } from "../errors.ts";
+import type { Cutter } from "./input.ts";
 
 export const LF = 0x0a;
 export const NUL = 0x00;
 
+/** No job server takes more in one packet. */
+const MAX_RECORD_BYTES = 255 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 
-export class Records {
+export class Records implements Cutter {
 	readonly #separator: number;
 	readonly #keepsSeparator: boolean;
 	#chunk: Buffer = EMPTY;
@@ -15,6 +20,7 @@ export class Records {
 	#more: Buffer[] = [];
 	/** The start of a record that goes on. */
 	#parts: Buffer[] = [];
+	#partsBytes = 0;
 	#hasEnded = false;
 
 	constructor(separator: typeof LF | typeof NUL, keepsSeparator: boolean) {
@@ -22,17 +28,15 @@ export class Records {
 		this.#keepsSeparator = keepsSeparator;
 	}
 
-	/** Takes the chunk over: records may be views of it. */
 	write(chunk: Buffer): void {
 		this.#more.push(chunk);
 	}
 
-	/** No more chunks. */
 	end(): void {
 		this.#hasEnded = true;
 	}
 
-	/** The next whole record; undefined: more input is needed; null: that was all. */
+	/** The next whole record. */
 	next(): Buffer | undefined | null {
 		for (;;) {
 			if (this.#at < this.#chunk.length) {
@@ -43,6 +47,10 @@ export class Records {
 					return this.#join(record);
 				}
 				this.#parts.push(this.#chunk.subarray(this.#at));
+				this.#partsBytes += this.#chunk.length - this.#at;
+				if (this.#partsBytes > MAX_RECORD_BYTES) {
+					throw new GearmanError("BAD_ARGUMENT", "a record of the input is larger than a job can be (255 MB)");
+				}
 			}
 			const chunk = this.#more.shift();
 			this.#chunk = chunk ?? EMPTY;
@@ -57,6 +65,7 @@ export class Records {
 		if (this.#parts.length === 0) return last;
 		const parts = this.#parts;
 		this.#parts = [];
+		this.#partsBytes = 0;
 		return parts.length === 1 && last.length === 0 ? parts[0] : Buffer.concat([...parts, last]);
 	}
 }

@@ -172,6 +172,15 @@ export class Client {
 		for (const link of this.#links) await link.drained();
 	}
 
+	/** Stops reading from all servers until resume(). */
+	pause(): void {
+		for (const link of this.#links) link.pause();
+	}
+
+	resume(): void {
+		for (const link of this.#links) link.resume();
+	}
+
 	/** Sends a request to the first of its servers that can be had. Calls only. */
 	dispatch(call: Call): void {
 		if (this.#isClosed) {

@@ -244,11 +244,11 @@ test("-P puts the function in front of each output", async (t) => {
 	});
 });
 
-test("a failed job is exit code 1, and those after it are done all the same", async (t) => {
+test("a failed job is exit code 1 and named, and those after it are done all the same", async (t) => {
 	const { gearman } = await setUp(t);
 	is(t, await gearman(["-f", "fail", "-f", "echo", "x\n", "y\n"]), {
 		stdout: "partial\nx\npartial\ny\n",
-		stderr: "Job failed\nJob failed\n",
+		stderr: "fail: Job failed\nfail: Job failed\n",
 		exitCode: 1,
 	});
 });
