@@ -96,7 +96,7 @@ export async function run(t, file, args, { input = "", ...more } = {}) {
 		stripFinalNewline: false,
 		reject: false,
 		extendEnv: false,
-		timeout: PROGRAM_MS,
+		timeout: more.timeoutMs ?? PROGRAM_MS,
 		killSignal: "SIGKILL",
 		env: { ...environment, ...more.env },
 		cwd: more.cwd,
