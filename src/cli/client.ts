@@ -46,7 +46,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 			...PLAIN,
 			...map?.jobsOptions,
 			functions: options.function,
-			submit: { priority: options.high ? "high" : options.low ? "low" : "normal" },
+			priority: options.high ? "high" : options.low ? "low" : "normal",
 			epoch,
 			isBackground: options.background || epoch !== undefined,
 			isVerbose: options.verbose,

@@ -28,6 +28,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 		["gearman -f wc < FILE", "Run wc with the file as workload"],
 		["gearman -f resize -b a.png b.png", "Queue two jobs and go"],
 		["gearman -nf log < access.log", "A job a line"],
+		["gearman -f wc --split 10000 --reduce 'sort -n' < FILE", "Map and reduce"],
 	],
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],

@@ -5,7 +5,7 @@
 //
 // What must stay true: nothing is read that there is no room for, so an endless input needs no endless memory.
 
-import { type Client, newUnique, type SubmitOptions } from "../client/client.ts";
+import { type Client, newUnique, type Priority } from "../client/client.ts";
 import { murmur3 } from "../client/hash.ts";
 import { GearmanError } from "../errors.ts";
 import { backoff } from "../net/connection.ts";
@@ -13,10 +13,11 @@ import type { Source } from "./input.ts";
 import type { Job, JobName } from "./job.ts";
 import type { Printer } from "./printer.ts";
 import { SignOfLife } from "./sign-of-life.ts";
+import { Turns } from "./turns.ts";
 
 export interface JobsOptions {
 	readonly functions: readonly string[];
-	readonly submit: SubmitOptions;
+	readonly priority: Priority;
 	/** Unix seconds: not before. */
 	readonly epoch: number | undefined;
 	readonly isBackground: boolean;
@@ -86,9 +87,8 @@ export class Jobs {
 	readonly #options: JobsOptions;
 	#collector: Collector | undefined;
 	#log: JobLog | undefined;
-	/** In input order: #queue[#first …] are not yet printed. Unused where results are unordered. */
-	#queue: (Job | undefined)[] = [];
-	#first = 0;
+	/** Not yet printed; unused where results are unordered. */
+	readonly #turns = new Turns();
 	#underWay = 0;
 	#keptBytes = 0;
 	/** What one job gave at most: as much is expected of each that is under way. */
@@ -242,15 +242,7 @@ export class Jobs {
 		if (this.#options.isUnordered || job.seq === 0) {
 			job.beginTurn();
 			this.#settle(job);
-		} else if (this.#queue[this.#first] === job) {
-			if (this.#options.isWhole) job.beginTurn();
-			this.#shift();
-			for (let head = this.#queue[this.#first]; head !== undefined; head = this.#queue[this.#first]) {
-				if (head.hasEnded || !this.#options.isWhole) head.beginTurn();
-				if (!head.hasEnded) break;
-				this.#shift();
-			}
-		}
+		} else if (this.#turns.head === job) this.#passTurn(job);
 		this.fill();
 	}
 
@@ -269,7 +261,7 @@ export class Jobs {
 		const underWay = this.#underWay + functions.length;
 		return (
 			underWay <= limit &&
-			this.#queue.length - this.#first < MAX_AHEAD &&
+			this.#turns.length < MAX_AHEAD &&
 			this.#keptBytes + underWay * this.#largestResult + (this.#collector?.waitingBytes ?? 0) < maxKeptBytes
 		);
 	}
@@ -282,8 +274,8 @@ export class Jobs {
 			const job = makeJob(this, { functionName, unique, seq: ++this.#seq, offset: this.#offset }, workload);
 			if (this.#log !== undefined && this.#isLoggedAsDone(job)) continue;
 			if (!this.#options.isUnordered) {
-				this.#queue.push(job);
-				if (this.#queue.length - this.#first === 1 && !this.#options.isWhole) job.beginTurn();
+				this.#turns.push(job);
+				if (this.#turns.length === 1 && !this.#options.isWhole) job.beginTurn();
 			}
 			this.#start(job);
 		}
@@ -310,17 +302,13 @@ export class Jobs {
 	#send(job: Job): void {
 		if (this.isOver) return;
 		const { functionName, unique, workload = EMPTY } = job;
-		const { submit, epoch } = this.#options;
-		const options = { ...submit, unique };
+		const { priority, epoch } = this.#options;
 		if (this.#log !== undefined) job.startedAt = Date.now();
-		job.request = this.isBackground
-			? this.#client.startBackground(
-					job,
-					functionName,
-					workload,
-					epoch === undefined ? options : { ...options, at: epoch },
-				)
-			: this.#client.start(job, functionName, workload, options);
+		if (!this.isBackground) job.request = this.#client.start(job, functionName, workload, { unique, priority });
+		else {
+			const options = epoch === undefined ? { unique, priority } : { unique, priority, at: epoch };
+			job.request = this.#client.startBackground(job, functionName, workload, options);
+		}
 	}
 
 	/** Lets go of the workload: there is no other try. */
@@ -356,7 +344,7 @@ export class Jobs {
 	}
 
 	get #isIdle(): boolean {
-		return this.#underWay === 0 && this.#first === this.#queue.length;
+		return this.#underWay === 0 && this.#turns.length === 0;
 	}
 
 	/** The job is printed. */
@@ -365,18 +353,15 @@ export class Jobs {
 		this.#log?.write(job);
 	}
 
-	/** The head of the queue is printed. */
-	#shift(): void {
-		const head = this.#queue[this.#first];
-		if (head !== undefined) this.#settle(head);
-		this.#queue[this.#first++] = undefined;
-		if (this.#first === this.#queue.length) {
-			this.#queue.length = 0;
-			this.#first = 0;
-		} else if (this.#first > MAX_AHEAD && this.#first * 2 > this.#queue.length) {
-			this.#queue = this.#queue.slice(this.#first);
-			this.#first = 0;
+	/** The head has ended: it is printed, and those behind it that have ended too. */
+	#passTurn(job: Job): void {
+		if (this.#options.isWhole) job.beginTurn();
+		for (let head: Job | undefined = job; head?.hasEnded; head = this.#turns.head) {
+			if (head !== job) head.beginTurn();
+			this.#settle(head);
+			this.#turns.shift();
 		}
+		if (!this.#options.isWhole) this.#turns.head?.beginTurn();
 	}
 
 	#timeOut(timeoutMs: number): void {

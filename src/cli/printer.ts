@@ -146,14 +146,14 @@ export class Printer {
 }
 
 /** "piece 3 of count (bytes 2048-3071)" */
-export function nameOf(job: Job): string {
+function nameOf(job: Job): string {
 	if (job.seq === 0) return `a job of ${job.functionName}`;
 	const last = job.offset + Math.max(job.workloadBytes, 1) - 1;
 	return `piece ${job.seq} of ${job.functionName} (bytes ${job.offset}-${last})`;
 }
 
 /** An error in one line. */
-export function reasonOf(error: GearmanError): string {
+function reasonOf(error: GearmanError): string {
 	if (error.code === "JOB_FAILED") return "its worker gave no reason";
 	if (error.code !== "JOB_EXCEPTION") return error.message;
 	const text = (error.data ?? Buffer.alloc(0)).toString("utf8").trim().replace(/\s+/g, " ");

@@ -55,7 +55,7 @@ export class Progress {
 }
 
 /** "███░░░  42% 1.2 of 2.9 GB, 8 running, 1 failed, 0:42 left", one line of at most `columns - 1`. */
-export function tallyLine(tally: Tally, columns: number): string {
+function tallyLine(tally: Tally, columns: number): string {
 	const { doneBytes, totalBytes, running, failures, elapsedMs } = tally;
 	const parts = [totalBytes === undefined ? `${size(doneBytes)} done` : `${size(doneBytes)} of ${size(totalBytes)}`];
 	parts.push(`${running} running`);

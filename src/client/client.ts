@@ -250,14 +250,31 @@ export class Client {
 }
 
 /**
- * A key no other job has: a UUID of version 7 (time, then randomness). gearmand's stores keep one job a function and key,
- * so an empty key is no good default. Math.random(), because keys are no secret and node:crypto takes 4 ms to load.
+ * A key no other job has: a UUID of version 7 (time, then what is random of this process, then a count from a random
+ * start). gearmand's stores keep one job a function and key, so an empty key is no good default. Math.random(), because
+ * keys are no secret and node:crypto takes 4 ms to load; a count, because 62 random bits a job are a tenth of the time
+ * of `gearman -nb`.
  */
 export function newUnique(): string {
-	const time = Date.now().toString(16).padStart(12, "0");
-	const variant = "89ab"[Math.floor(Math.random() * 4)];
-	return `${time.slice(0, 8)}-${time.slice(8)}-7${randomHex(3)}-${variant}${randomHex(3)}-${randomHex(12)}`;
+	const now = Date.now();
+	if (++uniqueCount > 0xffffff) {
+		uniqueCount = 0;
+		uniqueHigh = randomHex(6);
+		uniqueTime = 0;
+	}
+	if (now !== uniqueTime) {
+		uniqueTime = now;
+		const time = now.toString(16).padStart(12, "0");
+		uniqueHead = `${time.slice(0, 8)}-${time.slice(8)}-${uniqueProcess}-${uniqueHigh}`;
+	}
+	return uniqueHead + (0x1000000 + uniqueCount).toString(16).slice(1);
 }
+
+const uniqueProcess = `7${randomHex(3)}-${"89ab"[Math.floor(Math.random() * 4)]}${randomHex(3)}`;
+let uniqueHigh = randomHex(6);
+let uniqueCount = Math.floor(Math.random() * 0xffffff);
+let uniqueTime = 0;
+let uniqueHead = "";
 
 function randomHex(digits: number): string {
 	return Math.floor(Math.random() * 16 ** digits)

@@ -1,8 +1,10 @@
 // What people at a terminal see. util-linux' script(1) lends the programs one.
 
 import { execFileSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import ava from "ava";
-import { linkAs, program, start } from "../helpers/program.js";
+import { linkAs, program, said, start, temporaryFolder } from "../helpers/program.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { dial, startServer } from "../helpers/server.js";
 
@@ -35,6 +37,44 @@ test("a job's progress is a bar, and gone when the result is there", async (t) =
 	t.false(screen.includes("Complete"));
 	const half = "█".repeat(15) + "░".repeat(15);
 	t.is(screen, `\r${half}  50% f\x1b[K\r${"░".repeat(30)}   0% f\x1b[K\r\x1b[Kdone\n`);
+});
+
+test("a map shows a bar that fits the terminal, and is gone at the end", async (t) => {
+	const { port } = await startServer(t);
+	let isOpen;
+	const opened = new Promise((resolve) => {
+		isOpen = resolve;
+	});
+	let pieces = 0;
+	await startWorker(t, port, {
+		f: async () => {
+			// The second piece is not done before the bar was seen.
+			if (++pieces === 2) await opened;
+			return pieces === 3 ? [["WORK_FAIL"]] : [["WORK_COMPLETE", "done\n"]];
+		},
+	});
+	const folder = temporaryFolder(t);
+	await writeFile(join(folder, "input"), "x\n".repeat(30));
+	const columns = 60;
+	const map = `${program} -h 127.0.0.1 -p ${port} -f f --split 10 --keep-going < input > output`;
+	const child = start(t, ["-qec", `stty cols ${columns}; ${map}`, "/dev/null"], {
+		command: "script",
+		stdin: "ignore",
+		cwd: folder,
+	});
+	await said(child.stdout, /33% 20 B of 60 B, 2 running, 0:\d\d left/);
+	isOpen();
+	const { stdout, exitCode } = await child;
+	t.is(exitCode, 1);
+	t.is(await readFile(join(folder, "output"), "utf8"), "done\ndone\n");
+	const lines = stdout.split(/\r|\n/).map((line) => line.replaceAll("\x1b[K", ""));
+	t.true(
+		lines.every((line) => line.length < columns || line.startsWith("gearman:")),
+		stdout,
+	);
+	// Nothing of the bar is left in front of what is said, nor at the end.
+	t.true(stdout.includes("\r\x1b[Kgearman: piece 3 of f (bytes 40-59) failed: its worker gave no reason\r\n"), stdout);
+	t.true(stdout.endsWith("\x1b[K") || stdout.endsWith("\n"), stdout);
 });
 
 test("lists are tables with headings", async (t) => {
