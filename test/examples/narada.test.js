@@ -1,7 +1,7 @@
 // Narada crawls a site that is hard on it, with real processes and each database; and is killed while it does.
 
 import test from "ava";
-import { DEPTH, found, INDEXED, startSite } from "../fixtures/site.js";
+import { DEPTH, found, STATES, startSite } from "../fixtures/site.js";
 import { runExample } from "../helpers/examples.js";
 import { startNarada, WORKERS } from "../helpers/narada.js";
 import { random } from "../helpers/random.js";
@@ -18,6 +18,7 @@ const databases = {
 const path = (url) => new URL(url).pathname;
 
 async function isAllFound(t, narada, site) {
+	t.deepEqual(await narada.counts(), STATES);
 	for (const [words, page] of Object.entries(found)) {
 		const { hits } = await narada.search(words);
 		t.deepEqual(
@@ -32,9 +33,6 @@ async function isAllFound(t, narada, site) {
 		hits.filter(({ url }) => Number(url.split("/").at(-1)) % 2 !== 0),
 		[],
 	);
-	const counts = await narada.counts();
-	t.deepEqual([counts.new, counts.queued, counts.fetched], [undefined, undefined, undefined]);
-	t.is(counts.indexed, INDEXED);
 	t.is(site.elsewhere, 0, "no other site was asked");
 	t.false(site.requests.has("/private/secret"));
 }
@@ -75,6 +73,23 @@ test.serial(
 		await isAllFound(t, narada, site);
 		// What was under way when a process was killed is asked for again, and that is all.
 		t.true(asked() < site.requests.size + 12 + 20 * kills, `${asked()} requests`);
+	},
+);
+
+test.serial(
+	"narada asks a host for one page at a time, however many workers fetch, and waits in the queue",
+	async (t) => {
+		const site = await startSite(t);
+		const delayMs = 300;
+		const narada = await startNarada(t, ["--delay", `${delayMs}`]);
+		await narada.start("fetch");
+		await narada.command("submit", new URL("/page/1", site.url).href, "--depth", "2", "--wait");
+		// The first may have come late, and no other before its turn.
+		const lateMs = 2000;
+		t.true(site.times.length > 10);
+		t.true(site.times.at(-1) - site.times[0] > (site.times.length - 1) * delayMs - lateMs);
+		const counts = await narada.counts();
+		t.deepEqual([counts.new, counts.queued, counts.fetched], [undefined, undefined, undefined]);
 	},
 );
 
