@@ -69,6 +69,8 @@ export const identify = find(
 	"identify",
 	(path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"),
 );
+export const nginx = find("nginx", isCompiled);
+export const apache = find("apache2", isCompiled);
 export const php = find(
 	"php",
 	(path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes",
@@ -95,7 +97,7 @@ export async function run(t, file, args, { input = "", ...more } = {}) {
 		stripFinalNewline: false,
 		reject: false,
 		extendEnv: false,
-		timeout: PROGRAM_MS,
+		timeout: more.timeoutMs ?? PROGRAM_MS,
 		killSignal: "SIGKILL",
 		env: { ...environment, ...more.env },
 		cwd: more.cwd,
