@@ -281,8 +281,8 @@ export class Backlog {
 		const slab = this.#slabOf(place);
 		const offset = place % MAX_SLAB;
 		this.#forget(slab, offset);
-		slab.words[(offset >> 2) + FLAGS] = OUT;
 		const job = this.#read(slab, offset);
+		slab.words[(offset >> 2) + FLAGS] = OUT;
 		job.place = place;
 		this.#out.set(place, job);
 		return job;

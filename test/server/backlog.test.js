@@ -62,21 +62,31 @@ test("a job comes back as it went, whatever its bytes, names and numbers", (t) =
 
 test("a job is found by its handle and by its key, keeps its place, and can leave it", (t) => {
 	const backlog = new Backlog();
-	const [queue, other] = [queueOf("f"), queueOf("g")];
+	const [queue, queue2] = [queueOf("f"), queueOf("g")];
 	for (let i = 1; i <= 5000; i++) {
 		backlog.push(jobOf(queue, `H:h:${i}`, { unique: `u${i}`, workload: Buffer.from(`${i}`) }));
-		backlog.push(jobOf(other, `H:h:${i + 10_000}`, { unique: `u${i}` }));
+		backlog.push(jobOf(queue2, `H:h:${i + 10_000}`, { unique: `u${i}` }));
 	}
 	t.is(backlog.find("H:h:9999"), undefined);
 	t.is(backlog.find("H:x:77"), undefined);
 	t.is(backlog.find("H:h:77.0"), undefined);
 	t.is(backlog.findKey(queue, "u5001"), undefined);
+	backlog.push(
+		jobOf(queue, "H:second:5", { unique: "-", workload: Buffer.from("w"), isStored: true, retries: 3, since: 9 }),
+	);
+	const other = backlog.find("H:second:5");
+	t.deepEqual(
+		[other.handle, other.unique, other.isStored, other.retries, other.since],
+		["H:second:5", "-", true, 3, 9],
+	);
+	t.is(backlog.findKey(queue, other.uniqueKey), undefined);
+	backlog.remove(other);
 	const byHandle = backlog.find("H:h:77");
 	t.is(byHandle.workload.toString(), "77");
 	t.is(backlog.find("H:h:77"), undefined); // it is a Job now, its finder's business
 	const byKey = backlog.findKey(queue, "u78");
 	t.is(byKey.handle, "H:h:78");
-	t.is(backlog.findKey(other, "u78").handle, "H:h:10078");
+	t.is(backlog.findKey(queue2, "u78").handle, "H:h:10078");
 	backlog.remove(byKey);
 	t.is(queue.chains[NORMAL].length, 4999);
 	for (let i = 1; i <= 5000; i++) {
