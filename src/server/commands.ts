@@ -172,7 +172,7 @@ function workFail(server: Server, peer: Peer, packet: Packet): void {
 		else peer.error("JOB_NOT_FOUND");
 		return;
 	}
-	for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, handle);
+	for (const { client } of job.attachments) client.receiver.send(Type.WORK_FAIL, handle);
 	end(server, job, Count.FAILED);
 }
 
@@ -182,7 +182,7 @@ function workException(server: Server, peer: Peer, packet: Packet): void {
 	if (job === undefined) {
 		return peer.error("JOB_NOT_FOUND", "An exception was received for a job that does not exist");
 	}
-	for (const client of job.clients) {
+	for (const { client } of job.attachments) {
 		if (client.wantsExceptions) client.receiver.forward(Type.WORK_EXCEPTION, packet);
 		else client.receiver.send(Type.WORK_FAIL, handle);
 	}
@@ -199,7 +199,8 @@ function end(server: Server, job: Job, ending: Ending): void {
 /** The worker's packet goes to every client of the job; one that takes it too slowly makes the worker wait. */
 function forward(peer: Peer, job: Job, type: number, packet: Packet): void {
 	if (type !== Type.WORK_STATUS) job.queue.metrics.count(Count.RESULT_BYTES, job.priority, packet.lengthOf(1));
-	for (const { receiver } of job.clients) {
+	for (const { client } of job.attachments) {
+		const { receiver } = client;
 		receiver.forward(type, packet);
 		if (receiver.isCongested) {
 			peer.pause();
@@ -218,7 +219,7 @@ function getStatusUnique(server: Server, peer: Peer, packet: Packet): void {
 	const unique = untilNul(packet.text(0));
 	if (unique.length > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
 	const job = server.jobs.findUnique(unique);
-	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.clients.length ?? 0}`);
+	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.attachments.length ?? 0}`);
 }
 
 /** known, running, numerator, denominator */

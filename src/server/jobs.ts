@@ -20,7 +20,8 @@
 import { Backlog } from "./backlog.ts";
 import { Delayed } from "./delayed.ts";
 import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
-import { type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { type Attachment, type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { hashOfHandle, hashOfKey, JobIndex } from "./job-index.ts";
 import { Count, type Ending, type Metrics } from "./metrics.ts";
 
 /** What the table tells its owner while a call runs. */
@@ -61,7 +62,9 @@ export class JobTable {
 	readonly #events: JobEvents;
 	readonly #options: JobTableOptions;
 	readonly #maxListed: number;
-	readonly #handles = new Map<string, Job>();
+	/** All Jobs; those that are bytes in the backlog are in neither of these. */
+	readonly #byHandle = new JobIndex();
+	readonly #byKey = new JobIndex();
 	readonly #backlog = new Backlog();
 	/** Functions with queued jobs, by priority. */
 	readonly #ready: [FunctionQueue[], FunctionQueue[], FunctionQueue[]] = [[], [], []];
@@ -79,12 +82,12 @@ export class JobTable {
 
 	/** Jobs in the table, in whatever state. */
 	get size(): number {
-		return this.#handles.size + this.#backlog.size;
+		return this.#byHandle.size + this.#backlog.size;
 	}
 
-	/** All jobs, to be looked at only; those of a long queue last. */
+	/** All jobs, to be looked at only: in order of submission, but those of a long queue last. */
 	*jobs(): Generator<Job> {
-		yield* this.#handles.values();
+		yield* this.#byHandle.all().sort((one, other) => numberOf(one) - numberOf(other));
 		for (const queue of this.functions.values()) {
 			for (const priority of PRIORITIES) yield* this.#backlog.jobsOf(queue, priority);
 		}
@@ -101,7 +104,17 @@ export class JobTable {
 	}
 
 	find(handle: string): Job | undefined {
-		return this.#handles.get(handle) ?? this.#known(this.#backlog.find(handle));
+		return this.#listed(handle) ?? this.#known(this.#backlog.find(handle));
+	}
+
+	/** The Job of that handle, if it is one. */
+	#listed(handle: string): Job | undefined {
+		const index = this.#byHandle;
+		for (let slot = index.first(hashOfHandle(handle)); slot >= 0; slot = index.after(slot)) {
+			const job = index.jobAt(slot);
+			if (job?.handle === handle) return job;
+		}
+		return undefined;
 	}
 
 	/** Any job with this unique, whatever its function. Rarely asked, so functions are looked through one by one. */
@@ -125,7 +138,12 @@ export class JobTable {
 	}
 
 	#withKey(queue: FunctionQueue, uniqueKey: string): Job | undefined {
-		return queue.uniques.get(uniqueKey) ?? this.#known(this.#backlog.findKey(queue, uniqueKey));
+		const index = this.#byKey;
+		for (let slot = index.first(hashOfKey(queue, uniqueKey)); slot >= 0; slot = index.after(slot)) {
+			const job = index.jobAt(slot);
+			if (job?.queue === queue && job.uniqueKey === uniqueKey) return job;
+		}
+		return this.#known(this.#backlog.findKey(queue, uniqueKey));
 	}
 
 	/** The function of that name, created when it is new. */
@@ -192,9 +210,18 @@ export class JobTable {
 
 	/** It is a Job that can be found. */
 	#know(job: Job): void {
-		this.#handles.set(job.handle, job);
-		// Replayed jobs may share a key; the first of them is the one that others join.
-		if (job.uniqueKey !== "" && !job.queue.uniques.has(job.uniqueKey)) job.queue.uniques.set(job.uniqueKey, job);
+		this.#byHandle.add(hashOfHandle(job.handle), job);
+		if (job.uniqueKey !== "") this.#byKey.add(hashOfKey(job.queue, job.uniqueKey), job);
+	}
+
+	#forget(job: Job): void {
+		this.#byHandle.delete(hashOfHandle(job.handle), job);
+		this.#forgetKey(job);
+	}
+
+	/** Nobody can join it any more. */
+	#forgetKey(job: Job): void {
+		if (job.uniqueKey !== "") this.#byKey.delete(hashOfKey(job.queue, job.uniqueKey), job);
 	}
 
 	/** What came out of the backlog is known from now on. */
@@ -215,17 +242,17 @@ export class JobTable {
 
 	/** The client gets what the job sends from now on; a client that submits twice is attached twice, as in gearmand. */
 	attach(job: Job, client: Client): void {
-		job.clients.push(client);
-		client.jobs.add(job);
+		job.attach(client);
 	}
 
 	/** The client leaves: jobs nobody else wants are dropped, running ones go on unwatched. */
 	removeClient(client: Client): void {
-		for (const job of client.jobs) {
-			job.clients = job.clients.filter((other) => other !== client);
+		const jobs = new Set(client.attachments.map(({ job }) => job));
+		client.attachments = [];
+		for (const job of jobs) {
+			job.attachments = job.attachments.filter((attachment) => attachment.client !== client);
 			this.dropIfAbandoned(job);
 		}
-		client.jobs.clear();
 	}
 
 	/** Removes a job that neither runs nor is in the background nor has a client. */
@@ -240,10 +267,8 @@ export class JobTable {
 		this.#leaveState(job);
 		job.state = JobState.GONE;
 		job.queue.total--;
-		this.#handles.delete(job.handle);
-		this.#forgetUnique(job);
-		for (const client of job.clients) client.jobs.delete(job);
-		job.clients = [];
+		this.#forget(job);
+		job.detachAll();
 		this.#events.removed(job);
 	}
 
@@ -251,17 +276,15 @@ export class JobTable {
 	 * Cancels a job: a waiting one is removed; a running one stays with its worker until that reports, but coalesces
 	 * no more and its result goes nowhere. Returns the clients to tell.
 	 */
-	cancel(job: Job): readonly Client[] {
-		const clients = job.clients;
-		for (const client of clients) client.jobs.delete(job);
-		job.clients = [];
+	cancel(job: Job): readonly Attachment[] {
+		const attachments = job.detachAll();
 		job.isBackground = false;
 		if (job.state !== JobState.RUNNING) this.remove(job, Count.CANCELLED);
 		else {
 			job.isCancelled = true;
-			this.#forgetUnique(job);
+			this.#forgetKey(job);
 		}
-		return clients;
+		return attachments;
 	}
 
 	/** CAN_DO. The last registered function has the first turn; a worker asleep is woken if there is work. */
@@ -316,7 +339,7 @@ export class JobTable {
 		job.state = JobState.RUNNING;
 		job.worker = worker;
 		job.queue.runningJobs.push(job);
-		worker.jobs.add(job);
+		worker.addJob(job);
 		worker.endTurn(ability);
 		ability.queue.lateWakes = 1;
 		job.queue.metrics.grabbed(job.priority, (nowMs - job.since) | 0);
@@ -379,8 +402,7 @@ export class JobTable {
 		queue.queued++;
 		if (queue.listedAt(priority) >= this.#maxListed || queue.chains[priority] !== undefined) {
 			if (this.#backlog.push(job)) {
-				this.#handles.delete(job.handle);
-				this.#forgetUnique(job);
+				this.#forget(job);
 			}
 		} else if (queue.push(job)) {
 			queue.readyIndex[priority] = this.#ready[priority].length;
@@ -411,7 +433,7 @@ export class JobTable {
 				break;
 			case JobState.RUNNING:
 				queue.runningJobs.unlink(job);
-				job.worker?.jobs.delete(job);
+				job.worker?.removeJob(job);
 				job.worker = undefined;
 				queue.metrics.running[job.priority]--;
 				break;
@@ -424,7 +446,7 @@ export class JobTable {
 		while (queue.chains[priority] !== undefined && queue.listedAt(priority) < this.#maxListed) {
 			const job = this.#backlog.take(queue, priority);
 			if (job === undefined) break;
-			if (!this.#handles.has(job.handle)) this.#know(job);
+			if (this.#listed(job.handle) === undefined) this.#know(job);
 			queue.push(job);
 		}
 		if (queue.listedAt(priority) === 0) this.#unready(queue, priority);
@@ -440,11 +462,6 @@ export class JobTable {
 			last.readyIndex[priority] = index;
 		}
 		queue.readyIndex[priority] = -1;
-	}
-
-	#forgetUnique(job: Job): void {
-		const { uniques } = job.queue;
-		if (uniques.get(job.uniqueKey) === job) uniques.delete(job.uniqueKey);
 	}
 
 	/**
@@ -532,4 +549,9 @@ export class JobTable {
 		queue.wakesPending--;
 		this.#wakeEnough(queue, nowMs);
 	}
+}
+
+/** Its place in the order of submission. */
+function numberOf(job: Job): number {
+	return Number(job.handle.slice(job.handle.lastIndexOf(":") + 1)) || 0;
 }

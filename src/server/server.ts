@@ -338,7 +338,7 @@ export class Server implements JobEvents {
 
 	exhausted(job: Job): void {
 		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`, aboutJob(job));
-		for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, job.handle);
+		for (const { client } of job.attachments) client.receiver.send(Type.WORK_FAIL, job.handle);
 	}
 
 	timedOut(job: Job): void {
@@ -349,7 +349,7 @@ export class Server implements JobEvents {
 	/** Cancels a job and tells its clients. False when that has happened already. */
 	cancel(job: Job): boolean {
 		if (job.isCancelled) return false;
-		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		for (const { client } of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
 		return true;
 	}
 
