@@ -62,6 +62,7 @@ export class Server implements JobEvents {
 	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
+	readonly #turn = () => this.#endTurn();
 	#timer: NodeJS.Timeout | undefined;
 	#drainTimer: NodeJS.Timeout | undefined;
 	#timerMs = Number.POSITIVE_INFINITY;
@@ -389,7 +390,7 @@ export class Server implements JobEvents {
 		if (this.#isTurnScheduled) return;
 		this.#isTurnScheduled = true;
 		// After all sockets that were readable in this turn of the event loop.
-		setImmediate(() => this.#endTurn());
+		setImmediate(this.#turn);
 	}
 
 	#endTurn(): void {
