@@ -21,6 +21,7 @@ function recorder(more = {}) {
 	};
 	return {
 		items,
+		put,
 		next: () => (items.length > 0 ? items.shift() : new Promise((resolve) => waiting.push(resolve))),
 		onPacket: (packet) => put([packet.type, packet.text(0)]),
 		onLine: (line) => put(line),
@@ -144,6 +145,30 @@ test("packets and lines come in order, however they were cut", async (t) => {
 	t.deepEqual(await events.next(), [Type.ECHO_RES, "one"]);
 	t.is(await events.next(), "a line");
 	t.deepEqual(await events.next(), [Type.NOOP, ""]);
+});
+
+test("connections that read by turns have each their own packets, also one that was paused", async (t) => {
+	const sizes = [100, 300_000, 70_000, 3_000_000];
+	const wholes = await Promise.all(
+		["a", "b", "c"].map(async (letter) => {
+			const server = await startScripted(t);
+			const events = recorder({ onPacket: (packet) => events.put(packet.keepData()) });
+			const connection = await open(t, server.port, events);
+			return { letter, events, connection, peer: await server.accept() };
+		}),
+	);
+	const packets = wholes.map(({ letter }) =>
+		Buffer.concat(sizes.map((size) => encode(MAGIC_RESPONSE, "ECHO_RES", [letter.repeat(size)]))),
+	);
+	wholes[2].connection.pause();
+	const PIECE = 50_001;
+	for (let at = 0; at < packets[0].length; at += PIECE) {
+		for (const [i, { peer }] of wholes.entries()) peer.raw(packets[i].subarray(at, at + PIECE));
+	}
+	for (const { letter, events, connection } of wholes) {
+		connection.resume();
+		for (const size of sizes) t.true((await events.next()).equals(Buffer.alloc(size, letter)));
+	}
 });
 
 test("with onBytes nothing is parsed", async (t) => {
