@@ -311,18 +311,41 @@ testTls("TLS: a certificate of the given CA for the host that was named is trust
 	}
 });
 
+testTls("TLS: on this machine a certificate of the given CA is trusted whatever name is in it", async (t) => {
+	const file = certificates(t);
+	for (const [name, ca] of [
+		["own", "own.pem"],
+		["elsewhere", "ca.pem"],
+	]) {
+		const port = await startTls(t, file, name);
+		for (const host of ["127.0.0.1", "localhost"]) {
+			await open(t, port, recorder(), { host, tls: { caFile: file(ca) } });
+		}
+	}
+	t.pass();
+});
+
 testTls("TLS: a certificate of another CA, of none that is known, or for another host is refused", async (t) => {
 	const file = certificates(t);
-	for (const [name, tls, message] of [
-		["server", { caFile: file("other.pem") }, /its certificate is signed by a CA that is not trusted here/],
-		["server", {}, /its certificate is signed by a CA that is not trusted here/],
+	for (const [name, host, tls, message] of [
+		[
+			"server",
+			"127.0.0.1",
+			{ caFile: file("other.pem") },
+			/its certificate is signed by a CA that is not trusted here/,
+		],
+		["server", "127.0.0.1", {}, /its certificate is signed by a CA that is not trusted here/],
+		["own", "127.0.0.1", {}, /its certificate is signed by itself and not trusted here/],
+		// 0.0.0.0 is no loopback address by its looks, and leads to one.
 		[
 			"elsewhere",
+			"0.0.0.0",
 			{ caFile: file("ca.pem") },
-			/its certificate is not for 127\.0\.0\.1: it names DNS:elsewhere\.example$/,
+			/its certificate is not for 0\.0\.0\.0: it names DNS:elsewhere\.example$/,
 		],
+		["own", "0.0.0.0", { caFile: file("own.pem") }, /its certificate is not for 0\.0\.0\.0: it names CN:localhost$/],
 	]) {
-		const connection = new Connection({ host: "127.0.0.1", port: await startTls(t, file, name), tls }, recorder());
+		const connection = new Connection({ host, port: await startTls(t, file, name), tls }, recorder());
 		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", message);
 	}
 });
