@@ -14,7 +14,7 @@
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
-import { readInto } from "../net/internals.ts";
+import { type Reader, readInto } from "../net/internals.ts";
 import { Type } from "../protocol/commands.ts";
 import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
@@ -39,7 +39,7 @@ const MAX_PACKETS = 128;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
 const LINGER_MS = 1000;
 
-export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
+export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blockable {
 	/** Stands in for the descriptor in the admin command `workers`. */
 	readonly id: number;
 	readonly server: Server;
@@ -84,7 +84,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	constructor(server: Server, accepted: Socket, id: number) {
 		this.id = id;
 		this.server = server;
-		const socket = readInto(accepted, (bytes) => this.receive(bytes));
+		const socket = readInto(accepted, this);
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
@@ -101,6 +101,15 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		this.server.metrics.receivedBytes += bytes.length;
 		this.#packets = 0;
 		this.#parser.write(bytes);
+	}
+
+	get room(): Buffer | undefined {
+		return this.#parser.room;
+	}
+
+	filled(count: number): void {
+		this.server.metrics.receivedBytes += count;
+		this.#parser.filled(count);
 	}
 
 	onPacket(packet: Packet): void {
@@ -164,7 +173,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		if (this.isClosed) return;
 		if (this.#held.length > 0) this.#hold(encodeResponse(type, "", packet.keepBody()));
 		else {
-			this.#outgoing.forward(type, packet);
+			this.server.metrics.sentBytes += this.#outgoing.forward(type, packet);
 			this.#sent();
 		}
 	}
