@@ -364,10 +364,8 @@ export class Server implements JobEvents {
 			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`, {
 				function: queue.name,
 			});
-			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
-				const job = other === queue ? this.jobs.find(handle) : undefined;
-				if (job !== undefined) this.cancel(job);
-			}
+			for (let job = queue.nextWaiting; job !== undefined; job = queue.nextWaiting) this.cancel(job);
+			if (queue.total > 0) for (const job of this.jobs.heldJobs(queue)) this.cancel(job);
 		}
 		this.jobs.dropFunction(queue);
 		return true;
