@@ -8,6 +8,7 @@ import { connect as connectSocket, isIPv6, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
 import { type Packet, Parser } from "../protocol/parser.ts";
+import { reasonOf } from "../reason.ts";
 
 export interface TlsFiles {
 	/** Certificates to trust (PEM). Without it: those Node trusts. */
@@ -50,23 +51,6 @@ const TURNED_AWAY_MS = 2000;
 
 /** What all such sockets read into, one after the other: Node would allocate 64 KiB a read. */
 let readBuffer: Buffer | undefined;
-
-/** Why sockets fail, in words. */
-const REASONS: Readonly<Record<string, string>> = {
-	EACCES: "permission denied",
-	EADDRNOTAVAIL: "address not available",
-	EAI_AGAIN: "the host name could not be looked up",
-	ECONNABORTED: "connection aborted",
-	ECONNREFUSED: "connection refused",
-	ECONNRESET: "connection reset by peer",
-	EHOSTUNREACH: "no route to host",
-	EMFILE: "too many open files",
-	ENETUNREACH: "network unreachable",
-	ENOENT: "no such file",
-	ENOTFOUND: "host name not found",
-	EPIPE: "connection closed by peer",
-	ETIMEDOUT: "timed out",
-};
 
 /** One socket to one job server. */
 export class Connection {
@@ -124,7 +108,7 @@ export class Connection {
 			if (signal?.aborted || error instanceof GearmanError) {
 				throw new GearmanError("ABORTED", undefined, { cause: error });
 			}
-			const why = (isShakingHands ? secure?.reasonOf(error, host) : undefined) ?? reasonOf(error);
+			const why = (isShakingHands ? secure?.handshakeReason(error, host) : undefined) ?? reasonOf(error);
 			throw new GearmanError("COULD_NOT_CONNECT", `could not connect to ${nameOf(this.address)}: ${why}`, {
 				cause: error,
 			});
@@ -392,13 +376,6 @@ function once(socket: Socket, event: "connect" | "secureConnect"): Promise<void>
 			resolve();
 		});
 	});
-}
-
-function reasonOf(error: unknown): string {
-	if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-	if (!(error instanceof Error)) return String(error);
-	const code = "code" in error && typeof error.code === "string" ? error.code : "";
-	return REASONS[code] ?? error.message;
 }
 
 /** What a TLS server answers to bytes that are none: record type "alert", version 3.x. */

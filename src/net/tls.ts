@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { isIPv4, type Socket } from "node:net";
 import { checkServerIdentity, connect, createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
+import { reasonOf } from "../reason.ts";
 import type { TlsFiles } from "./connection.ts";
 
 /** What is in the files. Throws GearmanError BAD_ARGUMENT, naming the file that cannot be used. */
@@ -31,9 +32,7 @@ function readFile(path: string): Buffer {
 	try {
 		return readFileSync(path);
 	} catch (error) {
-		const { code, message } = error as NodeJS.ErrnoException;
-		const why = code === "ENOENT" ? "no such file" : code === "EACCES" ? "permission denied" : message;
-		throw new GearmanError("BAD_ARGUMENT", `could not read ${path}: ${why}`, { cause: error });
+		throw new GearmanError("BAD_ARGUMENT", `could not read ${path}: ${reasonOf(error)}`, { cause: error });
 	}
 }
 
@@ -44,7 +43,11 @@ function check(file: string, context: SecureContextOptions, prove?: () => unknow
 		prove?.();
 	} catch (error) {
 		const { code = "", message } = error as NodeJS.ErrnoException;
-		const why = code.endsWith("NO_START_LINE") ? "there is nothing of that kind in it (PEM)" : (mismatch ?? message);
+		const why = code.endsWith("NO_START_LINE")
+			? "there is nothing of that kind in it (PEM)"
+			: /(BAD_DECRYPT|INTERRUPTED_OR_CANCELLED)$/.test(code)
+				? "it is locked by a passphrase"
+				: (mismatch ?? `it is damaged, or of a kind that is not taken (${code || message})`);
 		throw new GearmanError("BAD_ARGUMENT", `${file} cannot be used for TLS: ${why}`, { cause: error });
 	}
 }
@@ -85,7 +88,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Why a handshake failed; undefined for what is no matter of TLS. */
-export function reasonOf(error: unknown, host: string): string | undefined {
+export function handshakeReason(error: unknown, host: string): string | undefined {
 	if (!(error instanceof Error)) return undefined;
 	const { code = "", message } = error as NodeJS.ErrnoException;
 	if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `its certificate is not for ${host}: ${namesIn(error)}`;

@@ -89,7 +89,7 @@ export class JobTable {
 
 	/** The function's jobs that wait for their commit. */
 	heldJobs(queue: FunctionQueue): Job[] {
-		return [...this.#handles.values()].filter((job) => job.queue === queue && job.state === JobState.HELD);
+		return this.#known.inOrder().filter((job) => job.queue === queue && job.state === JobState.HELD);
 	}
 
 	/** The queued jobs of one function and priority in their order, to be looked at only; all, or those behind one of them. */
