@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { C, ours, servers, temporaryFolder, timeProgram, withLoad, withServers } from "./processes.js";
 
 export const title = "The client, a job a line";
+export const rounds = (isQuick) => (isQuick ? 1 : 5);
 
 export const rows = {
 	n: { title: "`gearman -n -f x`", unit: "lines/s", better: "more" },

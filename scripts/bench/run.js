@@ -1,7 +1,7 @@
 // How fast it is, beside C's programs where they are installed: scripts/bench/run
 //
 //   --only QUESTION,…  of those below, instead of all but store and scrape
-//   --quick            smaller loads and fewer rounds: all in less than a minute
+//   --quick            smaller loads and fewer rounds: all in less than a minute where nothing else runs
 //   --rounds N         rounds that count
 //   --jobs N           jobs of each of the server's loads, instead of a time
 //   --json FILE        all figures, besides; - prints them instead of the tables
@@ -80,13 +80,15 @@ for (const name of asked) {
 	const question = await import(`./${name}.js`);
 	const figures = new Figures(question.rows);
 	const own = { ...how, rounds: rounds ?? question.rounds?.(isQuick) ?? (isQuick ? 2 : 5) };
-	console.error(`${name}: ${own.rounds} round${own.rounds === 1 ? "" : "s"}`);
+	console.error(`${name}: ${own.rounds} round${own.rounds === 1 ? "" : "s"} …`);
+	const startedMs = performance.now();
 	let error;
 	try {
 		for await (const [subject, key, value] of question.measure(own)) figures.add(subject, key, value);
 	} catch (thrown) {
 		error = thrown;
 	}
+	console.error(`${name}: ${Math.round((performance.now() - startedMs) / 1000)} s`);
 	const rows = figures.rows();
 	results[name] = { title: question.title, rounds: own.rounds, rows };
 	if (rows.length > 0) say(table(question.title, rows));

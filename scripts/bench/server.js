@@ -34,7 +34,7 @@ export async function* measure({ rounds, isQuick, jobs }) {
 	yield* withServers(servers, (started) =>
 		withLoad(async function* (load) {
 			const seconds = isQuick ? 0.3 : 2;
-			const queued = jobs ?? (isQuick ? QUEUED / 10 : QUEUED);
+			const queued = jobs ?? (isQuick ? QUEUED / 8 : QUEUED);
 			for (let round = 0; round <= rounds; round++) {
 				for (const [key, { name, isQueue, ...how }] of Object.entries(loads)) {
 					for (const { name: subject, port, pid } of started) {

@@ -4,7 +4,7 @@ import { Admin } from "../../dist/index.js";
 import { C, ours, servers, startProgram, timeProgram, withServers } from "./processes.js";
 
 export const title = "Start";
-export const rounds = (isQuick) => (isQuick ? 5 : 20);
+export const rounds = (isQuick) => (isQuick ? 3 : 20);
 
 export const rows = {
 	node: { title: "`node -e 0`", unit: "ms", better: "less" },

@@ -27,7 +27,7 @@ for (const [key, { name }] of Object.entries(ways)) {
 }
 
 export async function* measure({ rounds, isQuick }) {
-	const jobs = isQuick ? 100 : 400;
+	const jobs = isQuick ? 60 : 400;
 	yield* withServers(servers.slice(0, 1), async function* ([{ port }]) {
 		for (let round = 0; round < rounds; round++) {
 			if (C.gearman !== undefined) {

@@ -5,6 +5,7 @@ import { memory } from "./proc.js";
 import { servers, startLoad, startServer, withLoad, withServers } from "./processes.js";
 
 export const title = "Workloads, there and back";
+export const rounds = (isQuick) => (isQuick ? 1 : 5);
 
 const KB = 1024;
 const MB = KB * KB;
