@@ -222,7 +222,9 @@ function errorOf(line: string): GearmanError {
 	const serverCode = /^[A-Z_]+(?= |$)/.exec(text)?.[0];
 	const [, unknown] = /^UNKNOWN_COMMAND Unknown\+server\+command(.*)$/.exec(text) ?? [];
 	if (unknown !== undefined) {
-		return new GearmanError("SERVER_ERROR", `the job server has no command "${unknown}"`, { serverCode });
+		// A server says so of the command that it was not allowed.
+		const allowed = unknown === "shutdown" ? ", or it was started without --allow-shutdown" : "";
+		return new GearmanError("SERVER_ERROR", `the job server has no command "${unknown}"${allowed}`, { serverCode });
 	}
 	return new GearmanError("SERVER_ERROR", text, serverCode === undefined ? {} : { serverCode });
 }

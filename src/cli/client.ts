@@ -6,6 +6,7 @@ import { Client } from "../client/client.ts";
 import { GearmanError } from "../errors.ts";
 import type { ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
+import { reasonOf } from "../reason.ts";
 import { type Cutter, listSource, operandSource, Stdin, Whole } from "./input.ts";
 import { JobOutput } from "./job-output.ts";
 import { Jobs, type JobsOptions } from "./jobs.ts";
@@ -114,7 +115,7 @@ function recordsOf(options: Pick<Options<"client">, "lines" | "strip" | "null">)
 function cannotPrint(error: NodeJS.ErrnoException): number {
 	// `gearman … | head`: nobody wants more, and that is no failure.
 	if (error.code === "EPIPE") return 0;
-	process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
+	process.stderr.write(`gearman: could not write the output: ${reasonOf(error)}\n`);
 	return 1;
 }
 
@@ -139,7 +140,7 @@ function epochOf(options: Pick<Options<"client">, "epoch" | "delay">): number | 
 /** The servers where each function has a worker. None: it has been said why. */
 async function serversWithWorkers(
 	servers: readonly ServerAddress[],
-	options: Pick<Options<"client">, "function" | "timeout">,
+	options: Pick<Options<"client">, "function" | "timeout" | "json">,
 ): Promise<ServerAddress[]> {
 	const { Admin } = await import("../admin/admin.ts");
 	const errors: GearmanError[] = [];
@@ -160,7 +161,12 @@ async function serversWithWorkers(
 		}
 	}
 	if (able.length > 0) return able;
-	if (errors.length === servers.length) throw errors[0];
+	if (errors.length === servers.length) {
+		// The jobs themselves say so then, each in its line.
+		if (options.json) return [...servers];
+		throw errors[0];
+	}
 	process.stderr.write(`gearman: no worker can do ${missing}\n`);
+	if (options.json && missing !== undefined) (await import("./job-json.ts")).printUnserved(missing);
 	return [];
 }

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { parse, TomlError } from "smol-toml";
 import { GearmanError } from "../errors.ts";
 import type { Option } from "../options.ts";
+import { reasonOf } from "../reason.ts";
 
 /** What the file says of an option: its texts, as on a command line, and where that stands. */
 export interface Configured {
@@ -59,9 +60,9 @@ function readText(path: string): string {
 	try {
 		return readFileSync(path, "utf8");
 	} catch (error) {
-		const { code, message } = error as NodeJS.ErrnoException;
-		const why = code === "ENOENT" ? "no such file" : code === "EACCES" ? "permission denied" : message;
-		throw new GearmanError("BAD_ARGUMENT", `could not read the configuration file ${path}: ${why}`, { cause: error });
+		throw new GearmanError("BAD_ARGUMENT", `could not read the configuration file ${path}: ${reasonOf(error)}`, {
+			cause: error,
+		});
 	}
 }
 

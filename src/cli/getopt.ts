@@ -145,7 +145,7 @@ export function getopt(mode: Mode, argv: readonly string[], { keepsOperands = mo
 			const [row, ...others] =
 				longs.has(spelled) || mode !== "admin" ? [longs.get(spelled)] : abbreviated(longs, spelled);
 			if (others.length > 0) fail(ambiguous(spelled, [row, ...others]));
-			else if (row === undefined) fail(`unrecognised option '${word}'${isBoost ? "" : suggestion(longs, spelled)}`);
+			else if (row === undefined) fail(`unrecognised option '${word}'${hint(mode, longs, spelled)}`);
 			else if (row[1].takesFlags) {
 				add(row, equals < 0 ? "" : word.slice(equals + 1));
 				while (equals < 0 && isSortFlag(argv[i + 1], argv[i + 2], letters)) add(row, argv[++i]);
@@ -182,6 +182,8 @@ export function getopt(mode: Mode, argv: readonly string[], { keepsOperands = mo
  * letters both have it is ours only with a value of its own behind it: `--merge -f map`, but `--merge -n` and `-t,`.
  */
 function isSortFlag(word: string | undefined, next: string | undefined, letters: Map<string, Row>): boolean {
+	// What a variable that is empty makes of --merge "$FLAGS".
+	if (word === "") return true;
 	if (word === undefined || !/^-(?=.)[bdfghiMnRrsuVz]*(?:k.+|t(?:.|\\0))?$/s.test(word)) return false;
 	const last = letters.get(word.charAt(word.length - 1))?.[1];
 	const wantsValue = /^-[a-zA-Z]+$/.test(word) && last !== undefined && takesValue(last);
@@ -196,6 +198,19 @@ function ambiguous(spelled: string, rows: readonly (Row | undefined)[]): string 
 	const names = rows.map((row) => `'--${row?.[0]}'`).sort();
 	const last = names.pop();
 	return `option '--${spelled}' is ambiguous and matches ${names.join(", ")}, and ${last}`;
+}
+
+const OWNERS: Readonly<Record<Mode, string>> = {
+	client: "it is the client's",
+	worker: "it is the worker's, and needs -w",
+	server: "it is the job server's, and needs --server",
+	admin: "it is the admin's",
+};
+
+/** What may help whoever wrote a long option that this mode has not. */
+function hint(mode: Mode, longs: Map<string, Row>, spelled: string): string {
+	const owner = (["client", "worker", "server", "admin"] as const).find((each) => index([each]).longs.has(spelled));
+	return owner === undefined || owner === mode ? suggestion(longs, spelled) : `; ${OWNERS[owner]}`;
 }
 
 /** "; did you mean '--function'?" when one known name is two slips of the keyboard away, or begins with it. */

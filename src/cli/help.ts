@@ -28,7 +28,7 @@ export const EXAMPLES: Readonly<Record<Mode, readonly (readonly [string, string]
 		["gearman -f wc < FILE", "Run wc with the file as workload"],
 		["gearman -f resize -b a.png b.png", "Queue two jobs and go"],
 		["gearman -nf log < access.log", "A job a line"],
-		["gearman -f wc --split 10000 --reduce 'sort -n' < FILE", "Map and reduce"],
+		["gearman -f wc --split 1000 < FILE", "1000 lines a job"],
 	],
 	worker: [
 		["gearman -w -f wc wc -l", "Count lines"],
@@ -54,7 +54,7 @@ export async function renderHelp(mode: Mode): Promise<string> {
 	for (const [name, option] of [...rows.filter(([, { group }]) => group), ...rows.filter(([, { group }]) => !group)]) {
 		parser.option(option.arg === undefined ? name : `${name} ${option.arg}`, {
 			describe: option.choices === undefined ? option.describe : `${option.describe}: ${option.choices.join(", ")}`,
-			group: `${option.group ?? "Other"} options:`,
+			group: `${option.group ?? "Other"}:`,
 			...(option.short === undefined ? {} : { alias: option.short }),
 			...(option.default === undefined ? {} : { defaultDescription: String(option.default) }),
 		});

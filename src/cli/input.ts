@@ -3,6 +3,7 @@
 
 import { fstatSync, readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
+import { reasonOf } from "../reason.ts";
 
 export interface Source {
 	/**
@@ -52,6 +53,10 @@ export class Stdin implements Source {
 		if (stdin.isTTY && process.stderr.isTTY) {
 			process.stderr.write(`gearman: reading ${what} from the terminal, Ctrl-D ends\n`);
 		}
+		if (isFolder()) {
+			process.nextTick(() => jobs.inputFailed("could not read the input: it is a directory"));
+			return;
+		}
 		stdin.on("data", (chunk: Buffer) => {
 			this.#cutter.write(chunk);
 			this.#isWanted = false;
@@ -63,7 +68,7 @@ export class Stdin implements Source {
 			this.#cutter.end();
 			jobs.fill();
 		});
-		stdin.once("error", (error) => jobs.inputFailed(`could not read the input: ${error.message}`));
+		stdin.once("error", (error) => jobs.inputFailed(`could not read the input: ${reasonOf(error)}`));
 		stdin.pause();
 	}
 
@@ -79,6 +84,15 @@ export class Stdin implements Source {
 
 	close(): void {
 		process.stdin.destroy();
+	}
+}
+
+/** Node takes a directory for an empty input. */
+function isFolder(): boolean {
+	try {
+		return fstatSync(0).isDirectory();
+	} catch {
+		return false;
 	}
 }
 

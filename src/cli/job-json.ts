@@ -4,6 +4,7 @@ import { isUtf8 } from "node:buffer";
 import type { GearmanError } from "../errors.ts";
 import type { Packet } from "../protocol/parser.ts";
 import { Job } from "./job.ts";
+import { endingOutput } from "./output.ts";
 
 /** How a job ended, by the error's code. */
 const STATES: Readonly<Record<string, string>> = {
@@ -78,6 +79,14 @@ export class JobJson extends Job {
 		this.#line = `${JSON.stringify(line)}\n`;
 		if (this.#isTurn) this.jobs.printer.print(this.#line);
 	}
+}
+
+/** --require-worker: no job was made, so the line is about the function. */
+export function printUnserved(functionName: string): void {
+	const rest = { state: "no-worker", numerator: 0, denominator: 0, error: `no worker can do ${functionName}` };
+	const output = endingOutput();
+	output.write(`${JSON.stringify({ function: functionName, handle: "", unique: "", ...rest })}\n`);
+	output.flush();
 }
 
 /** Bytes as text under `name` where they are UTF-8, else as base64 under `nameBase64`. */

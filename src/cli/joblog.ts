@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 import type { Job } from "./job.ts";
 import type { JobLog } from "./jobs.ts";
 import type { Printer } from "./printer.ts";
@@ -46,7 +47,9 @@ export class JobLogFile implements JobLog {
 			else this.#read(whole);
 		} catch (error) {
 			if (!(error instanceof Error) || error.name === "GearmanError") throw error;
-			throw new GearmanError("BAD_ARGUMENT", `could not use the job log ${path}: ${error.message}`, { cause: error });
+			throw new GearmanError("BAD_ARGUMENT", `could not use the job log ${path}: ${reasonOf(error, WRITING)}`, {
+				cause: error,
+			});
 		}
 	}
 

@@ -4,6 +4,7 @@
 import { writeFileSync } from "node:fs";
 import type { GearmanError } from "../errors.ts";
 import type { Mode, Options } from "../options.ts";
+import { reasonOf } from "../reason.ts";
 import { pickMode } from "./getopt.ts";
 import { parse } from "./parse.ts";
 import { calledAs, helpOf, usage, versionOf } from "./usage.ts";
@@ -107,7 +108,8 @@ async function fail(error: unknown): Promise<number> {
 	}
 	// A file or socket that would not: the machine's answer, not our bug.
 	if (error instanceof Error && "syscall" in error) {
-		process.stderr.write(`${calledAs}: ${error.message}\n`);
+		const path = "path" in error ? `${error.path}: ` : "";
+		process.stderr.write(`${calledAs}: ${path}${reasonOf(error)}\n`);
 		return 1;
 	}
 	process.stderr.write(`${calledAs}: ${stackOf(error)}\n`);

@@ -10,6 +10,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reasonOf } from "../reason.ts";
 import type { Collector, Jobs } from "./jobs.ts";
 import { merge, type Run } from "./sort.ts";
 
@@ -63,7 +64,7 @@ export class Merge implements Collector {
 			if (runs.length > 0) await merge(this.#flags, runs, "stdout");
 			return 0;
 		} catch (error) {
-			this.#jobs.printer.say(`gearman: ${reasonOf(error)}`);
+			this.#jobs.printer.say(`gearman: ${failure(error)}`);
 			return 1;
 		}
 	}
@@ -78,7 +79,7 @@ export class Merge implements Collector {
 				this.#isBroken = true;
 				this.#runs = [];
 				this.#memoryBytes = 0;
-				this.#jobs.inputFailed(reasonOf(error));
+				this.#jobs.inputFailed(failure(error));
 			})
 			.then(() => {
 				this.#merging = undefined;
@@ -133,6 +134,6 @@ function keptInMemory(parts: Buffer[], level: number): Kept {
 	return { run: { parts }, bytes: parts.reduce((sum, part) => sum + part.length, 0), level };
 }
 
-function reasonOf(error: unknown): string {
-	return `could not merge: ${error instanceof Error ? error.message : error}`;
+function failure(error: unknown): string {
+	return `could not merge: ${reasonOf(error)}`;
 }

@@ -3,6 +3,7 @@
 // nothing piles up.
 
 import { writeSync } from "node:fs";
+import { reasonOf } from "../reason.ts";
 
 const BUFFER_BYTES = 64 * 1024;
 const STDOUT = 1;
@@ -69,7 +70,7 @@ export function stdoutOutput(onError: (error: NodeJS.ErrnoException) => void): O
 export function endingOutput(): Output {
 	return stdoutOutput((error) => {
 		if (error.code === "EPIPE") process.exit(0);
-		process.stderr.write(`gearman: could not write the output: ${error.message}\n`);
+		process.stderr.write(`gearman: could not write the output: ${reasonOf(error)}\n`);
 		process.exit(1);
 	});
 }

@@ -20,6 +20,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Option → its texts as given, in order; a flag is "true" each time. */
 export type Given = Map<string, string[]>;
 
+const MAX_32 = 0x7fffffff;
 const DEFAULT_CONFIG_FILE = "/etc/gearmand.conf";
 
 const NO_WORDS: Given = new Map();
@@ -135,13 +136,15 @@ function coerce(
 		return option.type === "strings" ? [] : undefined;
 	}
 	const invalid = (value: string): GearmanError => {
-		if (isConfigured) return new GearmanError("BAD_ARGUMENT", `the value ('${value}') of ${where} is invalid`);
+		if (isConfigured) {
+			return new GearmanError("BAD_ARGUMENT", `the value ('${value}') of ${where} is invalid${expected(option)}`);
+		}
 		if (mode === "server" && name === "verbose")
 			return new GearmanError("USAGE", "Invalid value for --verbose supplied");
 		if (mode === "server" && name === "hashtable-buckets" && Number(value) <= 0) {
 			return new GearmanError("USAGE", "hashtable-buckets has to be greater than 0");
 		}
-		return new GearmanError("USAGE", `the argument ('${value}') for ${where} is invalid`);
+		return new GearmanError("USAGE", `the argument ('${value}') for ${where} is invalid${expected(option)}`);
 	};
 	const choose = (value: string): string => {
 		if (option.choices === undefined || option.choices.includes(value)) return value;
@@ -166,6 +169,15 @@ function coerce(
 			return value < 0 && option.negativeIsNone ? undefined : value;
 		}
 	}
+}
+
+/** What would be right, where the option's name does not say it. */
+function expected({ type, choices, range: [least, most] = [0, Number.MAX_SAFE_INTEGER] }: Option): string {
+	if (choices !== undefined) return `: it is one of ${choices.join(", ")}`;
+	if (type === "duration")
+		return `: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d${most === MAX_32 ? ", at most 24d" : ""}`;
+	if (type !== "number") return "";
+	return `: it is a whole number, ${least < -1 ? "" : `${least} `}${most >= MAX_32 ? "or more" : `to ${most}`}`;
 }
 
 /** As C's gearman reads -p: atoi, and 4730 for nothing usable. */

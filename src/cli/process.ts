@@ -14,6 +14,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 
 /** Set in the child only, until it is ready: the whole state, for this module may be there twice (scripts/build.js). */
 const MARKER = "GEARMAN_DAEMON_CHILD";
@@ -90,7 +91,7 @@ export function writePidFile(path: string): void {
 		writeFileSync(draft, content, { mode: 0o644, flag: "wx" });
 		renameSync(draft, path);
 	} catch (error) {
-		const reason = error instanceof Error ? error.message : String(error);
+		const reason = reasonOf(error, WRITING);
 		throw new GearmanError("BAD_ARGUMENT", `Could not open pid file for writing: ${path} (${reason})`, {
 			cause: error,
 		});

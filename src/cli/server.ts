@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log, type LogFormat } from "../log.ts";
 import { type Options, options as rows } from "../options.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 import { inheritedEndpoints } from "../server/endpoint.ts";
 import { Server } from "../server/server.ts";
 import { keepsFiles } from "../server/stores/index.ts";
@@ -13,6 +14,8 @@ import { tellReady, writePidFile } from "./process.ts";
 import { sizeInBytes } from "./size.ts";
 import { notify, startWatchdog } from "./systemd.ts";
 
+/** Headings of the options that stores read. */
+const STORE_GROUPS: ReadonlySet<string> = new Set(["Store", "Databases"]);
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
@@ -122,7 +125,7 @@ function storeSettings(options: Options<"server">): Record<string, string | unde
 	const settings: Record<string, string | undefined> = {};
 	for (const [name, row] of Object.entries(rows.server)) {
 		const value = options[name as keyof typeof options];
-		if ("group" in row && row.group === "Store" && value !== undefined) settings[name] = String(value);
+		if ("group" in row && STORE_GROUPS.has(row.group) && value !== undefined) settings[name] = String(value);
 	}
 	settings["state-dir"] = stateDirectory(settings);
 	return settings;
@@ -177,7 +180,10 @@ function roomForConnections(): number {
 /** "660" or "0660", as chmod reads it. */
 function fileMode(text: string): number {
 	if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
-	throw new GearmanError("BAD_ARGUMENT", `the argument ('${text}') for option '--socket-mode' is invalid`);
+	throw new GearmanError(
+		"BAD_ARGUMENT",
+		`the argument ('${text}') for option '--socket-mode' is invalid: it is an octal number such as 0660`,
+	);
 }
 
 /** The state directory is made by root, and belongs to the user. */
@@ -207,7 +213,9 @@ async function openLog(options: Options<"server">): Promise<Log> {
 		return new Log(level, file, also, format);
 	} catch (error) {
 		// As gearmand does: a log that cannot be written is no reason not to run.
-		process.stderr.write(`gearmand: could not open the log file, logging to stderr: ${(error as Error).message}\n`);
+		process.stderr.write(
+			`gearmand: could not open the log file ${file}, logging to stderr: ${reasonOf(error, WRITING)}\n`,
+		);
 		return new Log(level, "stderr", also, format);
 	}
 }
@@ -253,7 +261,7 @@ function listenToSignals(server: Server, drainTimeoutMs: number): void {
 		try {
 			server.log.reopen();
 		} catch (error) {
-			server.log.error(`could not reopen the log file: ${(error as Error).message}`);
+			server.log.error(`could not reopen the log file: ${reasonOf(error, WRITING)}`);
 		}
 		server.reload();
 	});

@@ -9,5 +9,8 @@ export function sizeInBytes(option: string, text: string): number {
 	const [, digits, unit] = /^(\d+)([KMG]?)B?$/i.exec(text.trim()) ?? [];
 	const bytes = Number(digits) * UNITS[unit?.toUpperCase() ?? ""];
 	if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
-	throw new GearmanError("BAD_ARGUMENT", `the argument ('${text}') for option '--${option}' is invalid`);
+	throw new GearmanError(
+		"BAD_ARGUMENT",
+		`the argument ('${text}') for option '--${option}' is invalid: a size is in bytes, or as 64K, 8M, 1G`,
+	);
 }

@@ -25,10 +25,20 @@ export function versionOf(mode: Mode): string {
 	return mode === "server" ? `\ngearmand ${version} - ${HOMEPAGE}\n` : `${calledAs} ${version}\n`;
 }
 
-/** Prints what is wrong with the command line, in the shape of C's program of that mode, and resolves to exit code 1. */
+/**
+ * Prints what is wrong with the command line, in the shape of C's program of that mode, and resolves to exit code 1. The
+ * options are not all listed: what is wrong would scroll away.
+ */
 export async function usage(mode: Mode, text: string): Promise<number> {
 	if (mode === "server") process.stderr.write(`${calledAs}: ${text}\n`);
-	else if (mode === "admin") process.stderr.write(`${calledAs} : ${text}\n\n${await helpOf(mode)}`);
-	else process.stderr.write(`\n${calledAs}\tError in usage(${text}).\n\n${await helpOf(mode)}`);
+	else if (mode === "admin") process.stderr.write(`${calledAs} : ${text}\n\n${await synopsisOf(mode)}`);
+	else process.stderr.write(`\n${calledAs}\tError in usage(${text}).\n\n${await synopsisOf(mode)}`);
 	return 1;
+}
+
+/** The first lines of --help, and where the others are. */
+async function synopsisOf(mode: Mode): Promise<string> {
+	const [synopsis] = (await helpOf(mode)).split("\n\n", 1);
+	const help = { client: "--help", worker: "-w --help", server: "--server --help", admin: "--admin --help" }[mode];
+	return `${synopsis}\n${calledAs} ${calledAs === "gearman" ? help : "--help"} lists the options.\n`;
 }

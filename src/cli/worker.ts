@@ -122,7 +122,7 @@ function checkTogether(options: Options<"worker">, operands: readonly string[]):
 	if (operands.length === 0) refuse("--keep needs a command");
 	if (stream) refuse("--keep and --stream exclude each other");
 	if ([lines || strip, options.null, frames].filter(Boolean).length !== 1)
-		refuse("--keep needs one of -n, -N, -0 and --frames: where a workload and its answer end");
+		refuse("--keep needs exactly one of -n, -N, -0 and --frames: where a workload and its answer end");
 }
 
 /** Says on stderr what is worth a line. */

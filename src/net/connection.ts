@@ -8,6 +8,7 @@ import { connect as connectSocket, isIPv6, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
 import { type Packet, Parser } from "../protocol/parser.ts";
+import { reasonOf } from "../reason.ts";
 
 export interface TlsFiles {
 	/** Certificates to trust (PEM). Without it: those Node trusts. */
@@ -32,7 +33,7 @@ export interface ConnectionEvents {
 	onLine(line: string): void;
 	/** The connection ended and close() was not called. */
 	onClose(error: GearmanError): void;
-	/** When present, the bytes come here as they are and nothing is parsed. */
+	/** When present, the bytes come here as they are, to be kept, and nothing is parsed. */
 	onBytes?(bytes: Buffer): void;
 }
 
@@ -44,25 +45,12 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** Up to here the sends of a turn are copied into one buffer: cheaper than a vector of many small ones. */
 const JOIN_BYTES = 64 * 1024;
 const KEEPALIVE_IDLE_MS = 60_000;
+const READ_BYTES = 256 * 1024;
 /** A server that ends a connection so soon, without a word, did not want it. */
 const TURNED_AWAY_MS = 2000;
 
-/** Why sockets fail, in words. */
-const REASONS: Readonly<Record<string, string>> = {
-	EACCES: "permission denied",
-	EADDRNOTAVAIL: "address not available",
-	EAI_AGAIN: "the host name could not be looked up",
-	ECONNABORTED: "connection aborted",
-	ECONNREFUSED: "connection refused",
-	ECONNRESET: "connection reset by peer",
-	EHOSTUNREACH: "no route to host",
-	EMFILE: "too many open files",
-	ENETUNREACH: "network unreachable",
-	ENOENT: "no such file",
-	ENOTFOUND: "host name not found",
-	EPIPE: "connection closed by peer",
-	ETIMEDOUT: "timed out",
-};
+/** What all such sockets read into, one after the other: Node would allocate 64 KiB a read. */
+let readBuffer: Buffer | undefined;
 
 /** One socket to one job server. */
 export class Connection {
@@ -78,6 +66,7 @@ export class Connection {
 	#outgoingBytes = 0;
 	#isFlushDue = false;
 	#drainWaiters: (() => void)[] = [];
+	#receive: (bytes: Buffer) => void = () => {};
 	readonly #flush = (): void => this.#write();
 
 	constructor(address: ServerAddress, events: ConnectionEvents) {
@@ -119,7 +108,7 @@ export class Connection {
 			if (signal?.aborted || error instanceof GearmanError) {
 				throw new GearmanError("ABORTED", undefined, { cause: error });
 			}
-			const why = (isShakingHands ? secure?.reasonOf(error, host) : undefined) ?? reasonOf(error);
+			const why = (isShakingHands ? secure?.handshakeReason(error, host) : undefined) ?? reasonOf(error);
 			throw new GearmanError("COULD_NOT_CONNECT", `could not connect to ${nameOf(this.address)}: ${why}`, {
 				cause: error,
 			});
@@ -197,12 +186,29 @@ export class Connection {
 			noDelay: true,
 			keepAlive: true,
 			keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
+			...(this.#readsInPlace ? { onread: this.#reader() } : {}),
 		});
 		// once() and #begin() listen for what they wait for; an error between them shows as a close.
 		socket.on("error", () => {});
 		this.#socket = socket;
 		await once(socket, "connect");
 		return socket;
+	}
+
+	/** The parser keeps nothing of what it is given. */
+	get #readsInPlace(): boolean {
+		return this.#parser !== undefined && this.address.tls === undefined;
+	}
+
+	/** Instead of "data" events. */
+	#reader() {
+		readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
+		const buffer = readBuffer;
+		const callback = (count: number) => {
+			this.#receive(buffer.subarray(0, count));
+			return true;
+		};
+		return { buffer, callback };
 	}
 
 	#begin(socket: Socket | TLSSocket): void {
@@ -214,7 +220,7 @@ export class Connection {
 		const parser = this.#parser;
 		const openedMs = Date.now();
 		let isSilent = true;
-		socket.on("data", (chunk: Buffer) => {
+		this.#receive = (chunk) => {
 			if (this.#isClosed) return;
 			if (isSilent) {
 				isSilent = false;
@@ -222,7 +228,8 @@ export class Connection {
 			}
 			if (parser === undefined) this.#events.onBytes?.(chunk);
 			else parser.write(chunk);
-		});
+		};
+		if (!this.#readsInPlace) socket.on("data", this.#receive);
 		socket.on("drain", () => this.#release());
 		let reason = "it was closed by the server";
 		socket.on("error", (error) => {
@@ -369,13 +376,6 @@ function once(socket: Socket, event: "connect" | "secureConnect"): Promise<void>
 			resolve();
 		});
 	});
-}
-
-function reasonOf(error: unknown): string {
-	if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
-	if (!(error instanceof Error)) return String(error);
-	const code = "code" in error && typeof error.code === "string" ? error.code : "";
-	return REASONS[code] ?? error.message;
 }
 
 /** What a TLS server answers to bytes that are none: record type "alert", version 3.x. */

@@ -13,6 +13,8 @@ import { MAX_UNIQUE, submitJob } from "./submit.ts";
 /** gearmand's GEARMAND_JOB_HANDLE_SIZE, the NUL included. */
 const HANDLE_LIMIT = 64;
 const MAX_CLIENT_ID = 127;
+/** Digits of WORK_STATUS's denominator that gearmand lets pass. */
+const MAX_DENOMINATOR = 11;
 /** Longest argument in front of the data, in bytes. */
 const MAX_ARGUMENT = 65_536;
 const MAX_INT64 = 0x7fffffffffffffffn;
@@ -86,7 +88,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 		case Type.RESET_ABILITIES:
 			return server.jobs.removeAbilities(peer.asWorker(), server.nowMs());
 		case Type.SET_CLIENT_ID:
-			peer.clientId = packet.view(0).subarray(0, MAX_CLIENT_ID).toString("latin1");
+			peer.clientId = untilNul(packet.text(0)).slice(0, MAX_CLIENT_ID);
 			return;
 		case Type.OPTION_REQ:
 			return option(peer, packet);
@@ -153,7 +155,7 @@ function workData(server: Server, peer: Peer, packet: Packet): void {
 function workStatus(server: Server, peer: Peer, packet: Packet): void {
 	const job = ownJob(server, peer, packet.text(0));
 	if (job === undefined) return peer.error("JOB_NOT_FOUND");
-	if (packet.lengthOf(2) > 10) return peer.error("ARGUMENT_TOO_LARGE", "Denominator too large");
+	if (packet.lengthOf(2) > MAX_DENOMINATOR) return peer.error("ARGUMENT_TOO_LARGE", "Denominator too large");
 	job.numerator = toUint32(packet.text(1));
 	job.denominator = toUint32(packet.text(2));
 	forward(peer, job, Type.WORK_STATUS, packet);

@@ -233,6 +233,11 @@ export class FunctionQueue {
 		return this.#lists[0].first ?? this.#lists[1].first ?? this.#lists[2].first;
 	}
 
+	/** A job that is queued or delayed, as long as there are any. */
+	get nextWaiting(): Job | undefined {
+		return this.next() ?? this.delayedJobs.first;
+	}
+
 	/** Takes no more jobs of this priority. */
 	isFull(priority: Priority): boolean {
 		const limit = this.maxQueue[priority];

@@ -4,7 +4,7 @@
 //
 // Open addressing; several jobs may share a hash, whoever looks compares:
 //   for (let slot = index.first(hash); slot >= 0; slot = index.after(slot)) … index.jobAt(slot)
-// Used by jobs.ts.
+// Used by known-jobs.ts.
 
 import type { FunctionQueue } from "./function-queue.ts";
 import type { Job } from "./job.ts";

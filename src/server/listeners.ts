@@ -4,6 +4,7 @@
 import { lstatSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server as Listener, type Socket } from "node:net";
 import { GearmanError } from "../errors.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 import { type Endpoint, nameOf, resolveEndpoints } from "./endpoint.ts";
 import type { Entrance, Gate } from "./gate.ts";
 import { setKeepalive } from "./keepalive.ts";
@@ -131,19 +132,10 @@ async function removeStale(path: string): Promise<void> {
 }
 
 function reason(error: NodeJS.ErrnoException & { address?: string }): string {
-	switch (error.code) {
-		case "EADDRINUSE":
-			return error.address?.startsWith("/") ? "the socket is in use, or the file is no socket" : "the port is in use";
-		case "EACCES":
-			return "permission denied";
-		case "EADDRNOTAVAIL":
-			return "no such address on this machine";
-		case "ENOENT":
-			return "no such directory";
-		case "EMFILE":
-		case "ENFILE":
-			return "out of file descriptors";
-		default:
-			return error.message;
-	}
+	const isSocket = error.address?.startsWith("/");
+	return reasonOf(error, {
+		EADDRINUSE: isSocket ? "the socket is in use, or the file is no socket" : "the port is in use",
+		EADDRNOTAVAIL: "no such address on this machine",
+		...WRITING,
+	});
 }

@@ -2,6 +2,7 @@
 // become a program, what its end is called, and that whoever is killed is killed with all it started.
 
 import { GearmanError } from "../errors.ts";
+import { reasonOf } from "../reason.ts";
 
 /** How a process ended: one of the three. */
 export interface Exit {
@@ -12,13 +13,6 @@ export interface Exit {
 
 /** From SIGTERM to SIGKILL. */
 export const GRACE_MS = 2000;
-const REASONS: Readonly<Record<string, string>> = {
-	E2BIG: "arguments and environment too long",
-	EACCES: "permission denied",
-	EAGAIN: "too many processes",
-	EMFILE: "too many open files",
-	ENOENT: "no such file",
-};
 
 /** One operand with blanks or shell syntax in it is for `sh -c`; else a program and its arguments, and no shell sees them. */
 export function programOf(operands: readonly string[]): readonly [file: string, ...args: string[]] {
@@ -51,7 +45,6 @@ export function isLost({ reason }: AbortSignal): boolean {
 
 function reasonNotStarted(error: unknown): string {
 	if (!(error instanceof Error)) return `command could not be started: ${error}`;
-	const { code, path } = error as NodeJS.ErrnoException;
-	const reason = REASONS[code ?? ""] ?? error.message;
-	return `command could not be started: ${path === undefined ? "" : `${path}: `}${reason}`;
+	const { path } = error as NodeJS.ErrnoException;
+	return `command could not be started: ${path === undefined ? "" : `${path}: `}${reasonOf(error)}`;
 }

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import ava from "ava";
 import { freePort } from "../helpers/free-port.js";
 import { program, said, start } from "../helpers/program.js";
@@ -422,6 +423,23 @@ test("--require-worker fails at once where nobody can do the function", async (t
 	const none = { stderr: "gearman: no worker can do nobody\n", exitCode: 69 };
 	is(t, await gearman(["--require-worker", "-f", "echo", "-f", "nobody", "x"]), none);
 	t.false((await (await dial(t, port)).list("status")).some((line) => line.startsWith("nobody")));
+	const { stdout, exitCode } = await gearman(["--json", "--require-worker", "-f", "echo", "-f", "nobody", "x"]);
+	t.like(jsonOf(stdout), [{ function: "nobody", state: "no-worker", error: "no worker can do nobody" }]);
+	t.is(exitCode, 69);
+});
+
+test("a directory is no input", async (t) => {
+	const { gearman } = await setUp(t);
+	const folder = openSync(".", "r");
+	t.teardown(() => closeSync(folder));
+	const refused = { stderr: "gearman: could not read the input: it is a directory\n", exitCode: 1 };
+	for (const args of [
+		["-f", "echo"],
+		["-n", "-f", "echo"],
+		["-f", "echo", "--split", "2"],
+	]) {
+		is(t, await gearman(args, { stdin: folder }), refused);
+	}
 });
 
 test("--status tells what the server knows of a job", async (t) => {

@@ -40,8 +40,11 @@ test("the file named, else the user's own, else the machine's", async (t) => {
 test("what is wrong in the file is one sentence with file and line, and exit code 1", async (t) => {
 	for (const [text, sentence] of [
 		['[server]\nlisten = ["127.0.0.1"]\nmax-conections = 5\n', /, line 3: \[server\] has no option "max-conections"$/],
-		["[server]\n\nbacklog = 0\n", /^gearman: the value \('0'\) of "backlog" in .*config\.toml, line 3 is invalid$/],
-		['[server]\nbacklog = "many"\n', /the value \('many'\) of "backlog" in .*, line 2 is invalid$/],
+		[
+			"[server]\n\nbacklog = 0\n",
+			/^gearman: the value \('0'\) of "backlog" in .*config\.toml, line 3 is invalid: it is a whole number, 1 to 65535$/,
+		],
+		['[server]\nbacklog = "many"\n', /the value \('many'\) of "backlog" in .*, line 2 is invalid: /],
 		["[server]\nport = [1, 2]\n", /, line 2: "port" has one value, not a list$/],
 		["[server]\nport = 2026-01-01\n", /, line 2: "port" has to be a string, a number, true or false$/],
 		[

@@ -73,7 +73,9 @@ test(refuses, "client", "--background=1", "option '--background' does not take a
 test(refuses, "worker", "-w ./command -l -f x", "unrecognised option '-l'");
 test(refuses, "server", "--foo", "unrecognised option '--foo'");
 test(refuses, "server", "--foo=1", "unrecognised option '--foo=1'");
-test(refuses, "server", "--por 1", "unrecognised option '--por'");
+test(refuses, "server", "--por 1", "unrecognised option '--por'; did you mean '--port'?");
+test(refuses, "server", "--split 1", "unrecognised option '--split'; it is the client's");
+test(refuses, "client", "--keep", "unrecognised option '--keep'; it is the worker's, and needs -w");
 test(refuses, "server", "-dZ", "unrecognised option '-dZ'");
 test(refuses, "server", "foo", "unrecognised option 'foo'");
 test(refuses, "server", "-", "unrecognised option '-'");

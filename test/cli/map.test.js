@@ -99,6 +99,7 @@ test("an empty input is no job, and exit code 0", async (t) => {
 		[[], ""],
 		[["--unordered"], ""],
 		[["--merge"], ""],
+		[["--merge", ""], ""],
 		[["--reduce-function", "r"], ""],
 		[["--reduce", "wc -c | tr -d ' '"], "0\n"],
 	]) {

@@ -123,21 +123,66 @@ const refuses = test.macro({
 	exec: (t, mode, line, message) => t.throwsAsync(read(mode, line), { code: "USAGE", message }),
 });
 
-test(refuses, "client", "-j 0", "the argument ('0') for option '--jobs' is invalid");
-test(refuses, "client", "-t soon", "the argument ('soon') for option '--timeout' is invalid");
-test(refuses, "client", "-t 60d", "the argument ('60d') for option '--timeout' is invalid");
-test(refuses, "client", "--delay -1", "the argument ('-1') for option '--delay' is invalid");
+test(refuses, "client", "-j 0", "the argument ('0') for option '--jobs' is invalid: it is a whole number, 1 to 100000");
+test(
+	refuses,
+	"client",
+	"-t soon",
+	"the argument ('soon') for option '--timeout' is invalid: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d, at most 24d",
+);
+test(
+	refuses,
+	"client",
+	"-t 60d",
+	"the argument ('60d') for option '--timeout' is invalid: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d, at most 24d",
+);
+test(
+	refuses,
+	"client",
+	"--delay -1",
+	"the argument ('-1') for option '--delay' is invalid: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d",
+);
 test(refuses, "client", "-p 70000", "the argument ('70000') for option '--port' is invalid");
-test(refuses, "worker", "-c -1", "the argument ('-1') for option '--count' is invalid");
-test(refuses, "worker", "--stderr nowhere", "the argument ('nowhere') for option '--stderr' is invalid");
-test(refuses, "server", "--backlog x", "the argument ('x') for option '--backlog' is invalid");
-test(refuses, "server", ["-b", " 5"], "the argument (' 5') for option '--backlog' is invalid");
-test(refuses, "server", "--threads 99999999999", "the argument ('99999999999') for option '--threads' is invalid");
+test(
+	refuses,
+	"worker",
+	"-c -1",
+	"the argument ('-1') for option '--count' is invalid: it is a whole number, 0 or more",
+);
+test(
+	refuses,
+	"worker",
+	"--stderr nowhere",
+	"the argument ('nowhere') for option '--stderr' is invalid: it is one of inherit, warning",
+);
+test(
+	refuses,
+	"server",
+	"--backlog x",
+	"the argument ('x') for option '--backlog' is invalid: it is a whole number, 1 to 65535",
+);
+test(
+	refuses,
+	"server",
+	["-b", " 5"],
+	"the argument (' 5') for option '--backlog' is invalid: it is a whole number, 1 to 65535",
+);
+test(
+	refuses,
+	"server",
+	"--threads 99999999999",
+	"the argument ('99999999999') for option '--threads' is invalid: it is a whole number, 0 to 65535",
+);
 test(refuses, "server", "--verbose FOO", "Invalid value for --verbose supplied");
 test(refuses, "server", "--verbose info", "Invalid value for --verbose supplied");
 test(refuses, "server", "--hashtable-buckets 0", "hashtable-buckets has to be greater than 0");
 test(refuses, "server", "--config-file /nonexistent", "Could not open configuration file.");
-test(refuses, "admin", "--watch 0", "the argument ('0') for option '--watch' is invalid");
+test(
+	refuses,
+	"admin",
+	"--watch 0",
+	"the argument ('0') for option '--watch' is invalid: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d, at most 24d",
+);
 
 test("-H wins over an error, in gearman only", async (t) => {
 	t.true((await read("client", "-Z -t soon -H")).help);
@@ -197,7 +242,8 @@ test("the environment cannot choose what is done, nor can unknown variables stop
 
 test("a wrong value names its variable", async (t) => {
 	await t.throwsAsync(read("client", "", { GEARMAN_JOBS: "many" }), {
-		message: "the argument ('many') for environment variable 'GEARMAN_JOBS' is invalid",
+		message:
+			"the argument ('many') for environment variable 'GEARMAN_JOBS' is invalid: it is a whole number, 1 to 100000",
 	});
 });
 
@@ -239,5 +285,7 @@ test("a config file's errors are fatal and name it", async (t) => {
 	await refused("--check-args", "unrecognised option '--check-args'");
 	await refused("--config-file=/other", "unrecognised option '--config-file'");
 	const path = await file(t, "--backlog=x");
-	await t.throwsAsync(read("server", `@${path}`), { message: "the argument ('x') for option '--backlog' is invalid" });
+	await t.throwsAsync(read("server", `@${path}`), {
+		message: "the argument ('x') for option '--backlog' is invalid: it is a whole number, 1 to 65535",
+	});
 });

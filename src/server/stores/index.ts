@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { GearmanError } from "../../errors.ts";
+import { reasonOf } from "../../reason.ts";
 
 /** A background job as a store keeps it. Names are latin1 strings of their bytes, as on the wire. */
 export interface StoredJob {
@@ -123,7 +124,9 @@ async function importStore(name: string, options: StoreOptions): Promise<Store> 
 		return await module.default(options);
 	} catch (error) {
 		if (error instanceof GearmanError) throw error;
-		const reason = error instanceof Error ? error.message : error;
+		const isMissing = error instanceof Error && "code" in error && /^(ERR_)?MODULE_NOT_FOUND$/.test(String(error.code));
+		const reason =
+			isMissing && error.message.includes(isPath ? resolve(name) : name) ? "there is no such module" : reasonOf(error);
 		throw new GearmanError("STORE_FAILED", `the store ${name} cannot be loaded: ${reason}`, { cause: error });
 	}
 }

@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../../errors.ts";
+import { reasonOf } from "../../reason.ts";
 import { type Batch, fold } from "./batch.ts";
 import type { Change } from "./index.ts";
 
@@ -247,7 +248,6 @@ function isRefusal(error: unknown): boolean {
 }
 
 function sentenceOf(error: unknown): string {
-	if (error instanceof AggregateError && error.errors.length > 0) return sentenceOf(error.errors[0]);
-	if (error instanceof Error) return error.message.replace(/\s+/g, " ") || error.name;
-	return error === undefined ? "the connection is lost" : String(error);
+	if (error === undefined) return "the connection is lost";
+	return reasonOf(error).replace(/\s+/g, " ") || String(error);
 }

@@ -2,8 +2,9 @@
 
 import { accessSync, chownSync, constants, existsSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { GearmanError } from "../../errors.ts";
+import { reasonOf, WRITING } from "../../reason.ts";
 import type { StoreOptions } from "./index.ts";
 
 type Values = StoreOptions["options"];
@@ -22,12 +23,27 @@ export function stateDirectory(options: Values): string {
 /** Makes the directory, for this user or for the given one alone, unless it is there. */
 export function makeStateDirectory(folder: string, owner?: { readonly uid: number; readonly gid: number }): void {
 	try {
-		const made = mkdirSync(folder, { recursive: true, mode: 0o700 });
-		if (made !== undefined && owner !== undefined) chownSync(folder, owner.uid, owner.gid);
+		if (makeFolder(resolve(folder)) && owner !== undefined) chownSync(folder, owner.uid, owner.gid);
 	} catch (error) {
-		const reason = error instanceof Error ? error.message : error;
-		const sentence = `the state directory ${folder} cannot be made (${reason})`;
+		const sentence = `the state directory ${folder} cannot be made (${reasonOf(error, WRITING)})`;
 		throw new GearmanError("STORE_FAILED", `${sentence}: choose one with --state-dir, or --queue-type builtin`);
+	}
+}
+
+/**
+ * Whether it was made. Step by step, as mkdir(1) -p: Node's own `recursive` never comes back from a folder that takes
+ * none and says ENOENT, such as /proc.
+ */
+function makeFolder(folder: string): boolean {
+	if (existsSync(folder)) return false;
+	makeFolder(dirname(folder));
+	try {
+		mkdirSync(folder, 0o700);
+		return true;
+	} catch (error) {
+		// Another server, started beside this one, was faster.
+		if (existsSync(folder)) return false;
+		throw error;
 	}
 }
 
