@@ -171,7 +171,7 @@ const server = {
 	"max-packet-size": { type: "string", arg: "BYTES", default: "256M", describe: "Largest packet accepted, with K, M or G", group: "Limits" },
 	"max-unfinished-size": { type: "string", arg: "BYTES", describe: "Memory for packets that are not whole yet, over all connections; default: a quarter of the memory there is", group: "Limits" },
 	"packet-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "60s", describe: "Drop a connection whose packet does not move on by 16K in TIME; 0: never", group: "Limits" },
-	"idle-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "5m", describe: "Close a connection that has never said anything after TIME; 0: never", group: "Limits" },
+	"idle-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "0", describe: "Close a connection that has never said anything after TIME; 0: only when its place is needed", group: "Limits" },
 	"job-retries": { type: "number", short: "j", arg: "N", range: [-1, MAX_32], default: -1, describe: "Fail a job when its Nth worker is lost; -1: never; 0 is as 1 (gearmand 1.1 read 0 as never)", group: "Jobs" },
 	"job-handle-prefix": { type: "string", arg: "PREFIX", describe: "Start of job handles; default H:<host name>", group: "Jobs" },
 	"worker-wakeup": { type: "number", short: "w", arg: "N", range: [0, 65_535], describe: "Sleeping workers woken a job; 0: all; default: as many as there are jobs", group: "Jobs" },

@@ -1,75 +1,51 @@
-#!/usr/bin/env node
-// How long the program takes to start: interleaved runs, so that a slow spell of the machine falls on all of them alike,
-// and the difference to Node doing nothing. --rounds=N (20), --json.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+// How long the program takes to start: in turns, and the difference to Node doing nothing, each round's own.
 
-const { values } = parseArgs({
-	options: { rounds: { type: "string", default: "20" }, json: { type: "boolean", default: false } },
-});
-const gearman = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
-const there = ["-h", "127.0.0.1", "-p"];
-// Nothing listens there: the client gets as far as it can without waiting for anybody.
-const NOBODY = "1";
+import { Admin } from "../../dist/index.js";
+import { C, ours, servers, startProgram, timeProgram, withServers } from "./processes.js";
 
-const server = spawn(
-	gearman,
-	["--server", "-p", "0", "-L", "127.0.0.1", "-q", "builtin", "--verbose", "INFO", "-l", "stderr"],
-	{
-		stdio: ["ignore", "ignore", "pipe"],
-	},
-);
-const port = await said(server, /Listening on 127\.0\.0\.1:(\d+)/);
-const worker = spawn(gearman, ["-w", "-v", ...there, port, "-f", "x"], { stdio: ["ignore", "ignore", "pipe"] });
-await said(worker, /connected/);
+export const title = "Start";
+export const rounds = (isQuick) => (isQuick ? 3 : 20);
 
-const runs = [
-	["node -e 0", [process.execPath, "-e", "0"]],
-	["gearman -H", [gearman, "-H"]],
-	["gearman -sf x (no server)", [gearman, ...there, NOBODY, "-sf", "x"]],
-	["gearman -sf x (one job)", [gearman, ...there, port, "-sf", "x"]],
-	["gearman --function x (one job)", [gearman, ...there, port, "--no-input", "--function", "x"]],
-	["gearadmin --getpid", [gearman, ...there, port, "--getpid"]],
-];
-const times = runs.map(() => []);
-for (let round = 0; round < Number(values.rounds); round++) {
-	for (const [at, [, [command, ...argv]]] of runs.entries()) {
-		const start = performance.now();
-		await once(spawn(command, argv, { stdio: "ignore" }), "exit");
-		times[at].push(performance.now() - start);
-	}
-}
-worker.kill();
-server.kill();
+export const rows = {
+	node: { title: "`node -e 0`", unit: "ms", better: "less" },
+	help: { title: "`gearman -H`", unit: "ms", better: "less" },
+	job: { title: "`gearman -s -f x`, one job", unit: "ms", better: "less" },
+	long: { title: "`gearman --no-input --function x`, one job", unit: "ms", better: "less" },
+	jobOverNode: { title: "`gearman -s -f x`, one job", unit: "ms over Node alone", better: "less" },
+	admin: { title: "`gearadmin --getpid`", unit: "ms", better: "less" },
+};
 
-const median = (list) => list.toSorted((one, other) => one - other)[Math.floor(list.length / 2)];
-const round = (ms) => Math.round(ms * 10) / 10;
-const rows = runs.map(([name], at) => ({
-	name,
-	median: round(median(times[at])),
-	min: round(Math.min(...times[at])),
-	// Of each round's own difference: neighbours in time meet the same machine.
-	overNode: round(median(times[at].map((ms, turn) => ms - times[0][turn]))),
-	minOverNode: round(Math.min(...times[at]) - Math.min(...times[0])),
-}));
-if (values.json) console.log(JSON.stringify(rows));
-else {
-	const line = (cells) => cells.map((cell, at) => (at === 0 ? cell.padEnd(32) : String(cell).padStart(16))).join("");
-	console.log(line(["ms", "median", "min", "median over node", "min over node"]));
-	for (const row of rows) console.log(line(Object.values(row)));
-}
-
-/** The first group of the pattern once the process has said it on stderr, which goes on flowing. */
-function said(child, pattern) {
-	let text = "";
-	return new Promise((resolve, reject) => {
-		child.stderr.on("data", (chunk) => {
-			text += chunk;
-			const match = pattern.exec(text);
-			if (match !== null) resolve(match[1]);
-		});
-		child.once("exit", () => reject(new Error(`ended without ${pattern}: ${text}`)));
+export async function* measure({ rounds }) {
+	yield* withServers(servers.slice(0, 1), async function* ([{ port }]) {
+		const there = ["-h", "127.0.0.1", "-p", `${port}`];
+		const worker = startProgram(ours, ["-w", ...there, "-f", "x", "true"]);
+		await registered(port);
+		const runs = [
+			["ours", "node", process.execPath, "-e", "0"],
+			["ours", "help", ours, "-H"],
+			["ours", "job", ours, ...there, "-s", "-f", "x"],
+			["C", "job", C.gearman, ...there, "-s", "-f", "x"],
+			["ours", "long", ours, ...there, "--no-input", "--function", "x"],
+			["ours", "admin", ours, ...there, "--getpid"],
+		].filter(([, , program]) => program !== undefined);
+		for (let round = 0; round <= rounds; round++) {
+			let nodeMs = 0;
+			for (const [subject, key, program, ...args] of runs) {
+				const ms = 1000 * (await timeProgram(program, args));
+				if (round === 0) continue;
+				yield [subject, key, ms];
+				if (key === "node") nodeMs = ms;
+				if (key === "job" && subject === "ours") yield [subject, "jobOverNode", ms - nodeMs];
+			}
+		}
+		await worker.stop();
 	});
+}
+
+/** Resolves when the worker is there. */
+async function registered(port) {
+	const admin = new Admin(`127.0.0.1:${port}`);
+	while (!(await admin.status()).some(({ workers }) => workers === 1))
+		await new Promise((done) => setTimeout(done, 20));
+	admin.close();
 }

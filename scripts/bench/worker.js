@@ -1,121 +1,73 @@
-#!/usr/bin/env node
-// Jobs a second of `gearman -w -f x cat`, ours and C's, against the same server of ours: interleaved rounds, so that a slow
-// spell of the machine falls on all alike. Also the CPU time a job takes in the worker and its commands, which depends less
-// on what else the machine does. --rounds=N (5), --jobs=N a round (400; 20 times that with --keep), --json.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Admin, Client, Server } from "../../dist/index.js";
+// Jobs a second of `gearman -w -f x cat`, a process a job, and with --keep, one process for all: ours and C's, which has
+// neither -j nor --keep. The same server, ours. Also the CPU time a job takes in the worker and its commands, which depends
+// less on what else the machine does.
+import { setTimeout as sleep } from "node:timers/promises";
+import { Admin, Client } from "../../dist/index.js";
+import { familyCpuUs } from "./proc.js";
+import { C, ours, servers, startProgram, withServers } from "./processes.js";
 
-const { values } = parseArgs({
-	options: {
-		rounds: { type: "string", default: "5" },
-		jobs: { type: "string", default: "400" },
-		json: { type: "boolean", default: false },
-	},
-});
-const ours = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
-const c = "/usr/bin/gearman";
-const jobs = Number(values.jobs);
-const KEPT_TIMES = 20;
-/** Clock ticks of /proc/PID/stat a second. */
-const TICKS = 100;
+export const title = "The worker, `-w -f x cat`, 100 bytes";
+export const rounds = (isQuick) => (isQuick ? 1 : 5);
+
 const WORKLOAD = Buffer.alloc(100, "x");
+const KEPT_TIMES = 20;
 
-/** [name, worker's command line, jobs a round] */
-const workers = [
-	["C, cat", [c, "--", "cat"], jobs],
-	["ours, cat", [ours, "cat"], jobs],
-	["ours, -j 4 cat", [ours, "-j", "4", "cat"], jobs],
-	["ours, --keep -n cat", [ours, "--keep", "-n", "cat"], jobs * KEPT_TIMES],
-	["ours, --keep -n -j 4 cat", [ours, "--keep", "-n", "-j", "4", "cat"], jobs * KEPT_TIMES],
-].filter(([, [program]]) => existsSync(program));
+const ways = {
+	alone: { name: "one at a time", flags: [], isAlone: true },
+	queue: { name: "a queue of jobs", flags: [] },
+	four: { name: "a queue of jobs, `-j 4`", flags: ["-j", "4"] },
+	kept: { name: "a queue of jobs, `--keep -n`", flags: ["--keep", "-n"], times: KEPT_TIMES },
+	keptFour: { name: "a queue of jobs, `--keep -n -j 4`", flags: ["--keep", "-n", "-j", "4"], times: KEPT_TIMES },
+};
 
-const server = new Server({ listen: ["127.0.0.1"], port: 0 });
-await server.start();
-const client = new Client(`127.0.0.1:${server.port}`);
-const admin = new Admin(`127.0.0.1:${server.port}`);
-const figures = workers.map(() => ({ alone: [], queued: [], cpu: [] }));
-for (let round = 0; round < Number(values.rounds); round++) {
-	for (const [at, [, [program, ...command], count]] of workers.entries()) {
-		const own = ["-w", "-h", "127.0.0.1", "-p", `${server.port}`, "-f", "x"];
-		const worker = spawn(program, [...own, ...command], { stdio: ["ignore", "inherit", "inherit"] });
-		await registered(1);
-		await run(20, 1);
-		const before = cpuMs(worker.pid);
-		figures[at].alone.push(await run(count / 2, 1));
-		figures[at].queued.push(await drain(count));
-		figures[at].cpu.push((cpuMs(worker.pid) - before) / (count * 1.5));
-		worker.kill();
-		await once(worker, "exit");
-		await registered(0);
-	}
-}
-client.close();
-admin.close();
-await server.stop();
-
-const median = (list) => list.toSorted((one, other) => one - other)[Math.floor(list.length / 2)];
-const rows = workers.map(([name], at) => ({
-	name,
-	alone: Math.round(median(figures[at].alone)),
-	queued: Math.round(median(figures[at].queued)),
-	cpuMs: Number(median(figures[at].cpu).toFixed(3)),
-}));
-if (values.json) console.log(JSON.stringify({ node: process.version, cores: availableParallelism(), rows }));
-else {
-	console.log(`Node ${process.version}, ${availableParallelism()} cores, median of ${values.rounds} rounds\n`);
-	console.log("| worker | jobs/s, one at a time | jobs/s of a queue | CPU ms a job |\n| --- | ---: | ---: | ---: |");
-	for (const row of rows) console.log(`| ${row.name} | ${row.alone} | ${row.queued} | ${row.cpuMs} |`);
+export const rows = {};
+for (const [key, { name }] of Object.entries(ways)) {
+	rows[key] = { title: name, unit: "jobs/s", better: "more" };
+	rows[`${key}.cpu`] = { title: name, unit: "CPU of worker and commands, ms a job", better: "less" };
 }
 
-/** Runs jobs, so many at a time; how many a second. */
-async function run(count, atOnce) {
-	let left = count;
-	const start = performance.now();
-	const loop = async () => {
-		while (left-- > 0) await client.submit("x", WORKLOAD);
-	};
-	await Promise.all(Array.from({ length: atOnce }, loop));
-	return (count / (performance.now() - start)) * 1000;
-}
-
-/** Lets it do a queue of background jobs, with no client in its way; how many a second. */
-async function drain(count) {
-	const submitted = Array.from({ length: count }, () => client.background("x", WORKLOAD));
-	await Promise.all(submitted);
-	const start = performance.now();
-	const first = server.jobs.size;
-	while (server.jobs.size > 0) await new Promise((resolve) => setTimeout(resolve, 2));
-	return (first / (performance.now() - start)) * 1000;
-}
-
-async function registered(wanted) {
-	for (;;) {
-		const row = (await admin.status()).find(({ functionName }) => functionName === "x");
-		if ((row?.workers ?? 0) === wanted) return;
-		await new Promise((resolve) => setTimeout(resolve, 20));
-	}
-}
-
-/** Of the process and its children: those it has waited for, and those that live. */
-function cpuMs(pid) {
-	const ticks = (id) => {
-		try {
-			const fields = readFileSync(`/proc/${id}/stat`, "latin1").split(") ")[1].split(" ");
-			return fields.slice(11, 15).reduce((sum, text) => sum + Number(text), 0);
-		} catch {
-			return 0;
+export async function* measure({ rounds, isQuick }) {
+	const jobs = isQuick ? 60 : 400;
+	yield* withServers(servers.slice(0, 1), async function* ([{ port }]) {
+		for (let round = 0; round < rounds; round++) {
+			if (C.gearman !== undefined) {
+				const alone = await work(port, C.gearman, ["--", "cat"], jobs, true);
+				const queue = await work(port, C.gearman, ["--", "cat"], jobs, false);
+				yield ["C", "alone", alone.rate];
+				yield ["C", "alone.cpu", alone.cpuMs];
+				for (const key of Object.keys(ways).filter((key) => key !== "alone")) {
+					yield ["C", key, queue.rate];
+					yield ["C", `${key}.cpu`, queue.cpuMs];
+				}
+			}
+			for (const [key, { flags, isAlone, times = 1 }] of Object.entries(ways)) {
+				const { rate, cpuMs } = await work(port, ours, [...flags, "cat"], jobs * times, isAlone);
+				yield ["ours", key, rate];
+				yield ["ours", `${key}.cpu`, cpuMs];
+			}
 		}
-	};
-	let children = [];
+	});
+}
+
+/** What one worker makes of so many jobs, each submitted when the one before is done, or all of them queued before. */
+async function work(port, program, command, jobs, isAlone) {
+	const client = new Client(`127.0.0.1:${port}`);
+	const admin = new Admin(`127.0.0.1:${port}`);
+	const x = async () => (await admin.status()).find(({ functionName }) => functionName === "x");
+	const worker = startProgram(program, ["-w", "-h", "127.0.0.1", "-p", `${port}`, "-f", "x", ...command]);
 	try {
-		children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean);
-	} catch {
-		// Not Linux.
+		for (let i = 0; i < 20; i++) await client.submit("x", WORKLOAD);
+		const before = familyCpuUs(worker.pid);
+		if (!isAlone) await Promise.all(Array.from({ length: jobs }, () => client.background("x", WORKLOAD)));
+		const startedMs = performance.now();
+		const first = isAlone ? jobs : (await x()).total;
+		if (isAlone) for (let i = 0; i < jobs; i++) await client.submit("x", WORKLOAD);
+		else while ((await x()).total > 0) await sleep(2);
+		const seconds = (performance.now() - startedMs) / 1000;
+		return { rate: first / seconds, cpuMs: (familyCpuUs(worker.pid) - before) / 1000 / jobs };
+	} finally {
+		client.close();
+		admin.close();
+		await worker.stop();
 	}
-	return ([pid, ...children].reduce((sum, id) => sum + ticks(id), 0) * 1000) / TICKS;
 }

@@ -29,16 +29,17 @@ function table(mode) {
 	return rows.join("\n");
 }
 
+/** The text with other lines between <!-- name --> and <!-- /name -->. Throws when those are missing. */
+export function renewBetween(text, name, lines) {
+	const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+	const from = text.indexOf(begin);
+	const to = text.indexOf(end, from);
+	if (from < 0 || to < 0) throw new Error(`README.md has no ${begin} … ${end}`);
+	return `${text.slice(0, from + begin.length)}\n${lines}\n${text.slice(to)}`;
+}
+
 /** README's text with every table renewed. Throws when a table's markers are missing. */
 export function renewTables(readme) {
-	let text = readme;
 	const tables = [...Object.keys(options).map((mode) => [`options:${mode}`, table(mode)]), ["metrics", metricRows()]];
-	for (const [name, rows] of tables) {
-		const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-		const from = text.indexOf(begin);
-		const to = text.indexOf(end, from);
-		if (from < 0 || to < 0) throw new Error(`README.md has no ${begin} … ${end}`);
-		text = `${text.slice(0, from + begin.length)}\n${rows}\n${text.slice(to)}`;
-	}
-	return text;
+	return tables.reduce((text, [name, rows]) => renewBetween(text, name, rows), readme);
 }

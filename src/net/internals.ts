@@ -2,10 +2,12 @@
 // (TLS, another runtime, a later Node) the same is done the documented way, and callers need not know.
 //
 // Reading: Node allocates 64 KiB for every read of an accepted socket. A socket made with `onread` reads into a given
-// buffer, and one buffer does for all of them, since its bytes are used up before the next read; Node documents that for
-// sockets that connect only, so an accepted one's handle is moved into a new socket.
+// buffer, and one buffer does for all of them, since its bytes are used up before the next read, except that the rest of a
+// large packet goes where it is wanted; Node documents that for sockets that connect only, so an accepted one's handle is
+// moved into a new socket.
 // Writing: what the kernel takes at once needs no request, callback and tick of a stream around it.
 
+import { writevSync } from "node:fs";
 import { type Server as Listener, Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 
@@ -35,7 +37,17 @@ interface Inside {
 	_server: unknown;
 }
 
-const READ_BYTES = 65_536;
+/** Where a connection's bytes go. */
+export interface Reader {
+	/** Takes what was read; must be done with the bytes when it returns. */
+	receive(bytes: Buffer): void;
+	/** Memory of its own the next bytes had better be read into; asked before each read. */
+	readonly room: Buffer | undefined;
+	/** So many bytes were read into `room`. */
+	filled(count: number): void;
+}
+
+const READ_BYTES = 1 << 18;
 
 const streamWrap = findStreamWrap();
 /** Not touched by a write that ends at once, so one does for all of these. */
@@ -48,27 +60,32 @@ export function descriptorOf(listener: Listener): number | undefined {
 	return fd === undefined || fd < 0 ? undefined : fd;
 }
 
-/**
- * Has what arrives on a socket, just accepted, given to `receive`, which must be done with the bytes when it returns.
- * Gives back the socket to use from here on.
- */
-export function readInto(socket: Socket, receive: (bytes: Buffer) => void): Socket {
+/** Has what arrives on a socket, just accepted, given to `reader`. Gives back the socket to use from here on. */
+export function readInto(socket: Socket, reader: Reader): Socket {
 	const { _handle: handle, _server: listener } = inside(socket);
 	if (streamWrap === undefined || !handle || !isPlain(socket) || socket.bytesRead > 0) {
-		socket.on("data", receive);
+		socket.on("data", (bytes: Buffer) => reader.receive(bytes));
 		return socket;
 	}
 	readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
-	const bytes = readBuffer;
+	const shared = readBuffer;
+	let current: Buffer | undefined;
 	handle.readStop();
 	handle.reading = false;
 	const moved = new Socket({
 		handle,
 		allowHalfOpen: socket.allowHalfOpen,
 		onread: {
-			buffer: bytes,
-			callback: (count: number) => {
-				receive(count === READ_BYTES ? bytes : bytes.subarray(0, count));
+			// Called before the first read and after each; undefined: no change.
+			buffer: () => {
+				const next = (current && reader.room) ?? shared;
+				if (next === current) return undefined;
+				current = next;
+				return next;
+			},
+			callback: (count: number, bytes: Buffer) => {
+				if (bytes === shared) reader.receive(count === READ_BYTES ? shared : shared.subarray(0, count));
+				else reader.filled(count);
 				return true;
 			},
 		},
@@ -102,6 +119,21 @@ export function writeAllNow(socket: Socket, pieces: readonly Buffer[], done: () 
 	const handle = inside(socket)._handle;
 	if (spare === undefined || !handle) return false;
 	return isWritten(socket, handle.writev(spare, pieces, true), pieces, done);
+}
+
+/**
+ * Writes what the kernel takes at once to a socket on which no other write is under way, and returns how much that was. The
+ * bytes may be used for something else afterwards: nothing goes on in the background. What is wrong with the socket is
+ * left for the next write to find.
+ */
+export function writeSome(socket: Socket, pieces: readonly Buffer[]): number {
+	const fd = inside(socket)._handle?.fd ?? -1;
+	if (fd < 0) return 0;
+	try {
+		return writevSync(fd, pieces);
+	} catch {
+		return 0;
+	}
 }
 
 function isWritten(socket: Socket, status: number, bytes: unknown, done: () => void): boolean {

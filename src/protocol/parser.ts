@@ -6,6 +6,7 @@
 // - the size field alone delimits a packet: missing arguments can never eat the next packet.
 
 import { fieldCount } from "./commands.ts";
+import { lendFrame, takeBackFrame } from "./frames.ts";
 import { HEADER_BYTES, MAGIC_REQUEST, MAGIC_RESPONSE } from "./packet.ts";
 
 /** Longest text line in bytes, its end not counted. */
@@ -13,10 +14,13 @@ export const MAX_LINE_BYTES = 8192;
 /** Default limit of one packet's body in bytes. */
 export const MAX_PACKET_BYTES = 256 * 1024 * 1024;
 
-/** Up to here a packet gets the memory it says it needs at its first byte; a larger one when it has sent so much. */
-const BELIEVED_BYTES = 1 << 20;
-/** Smaller frames share Node's pool of memory. */
-const POOLED_BYTES = 2048;
+/**
+ * So much memory a packet gets at its first byte if it says it needs it, and all the rest when it has sent that. A workload
+ * of 1 MiB and its arguments are still within.
+ */
+const BELIEVED_BYTES = (1 << 20) + 4096;
+/** A packet that lacks no less is read straight into its frame. */
+const DIRECT_BYTES = 32_768;
 const EMPTY = Buffer.alloc(0);
 const MAX_FIELDS = 8;
 const LF = 0x0a;
@@ -55,6 +59,8 @@ export class Packet {
 	end = 0;
 	/** The bytes are the packet's own (not a read buffer's): views of them may be kept. */
 	isOwned = false;
+	/** Somebody has kept views of them. */
+	isKept = false;
 	#count = 0;
 	readonly #starts = new Int32Array(MAX_FIELDS + 1);
 
@@ -80,16 +86,21 @@ export class Packet {
 
 	/** The data as bytes that may be kept. */
 	keepData(): Buffer {
-		const start = this.dataStart;
-		if (start === this.end) return EMPTY;
-		const view = this.bytes.subarray(start, this.end);
-		return this.isOwned ? view : Buffer.from(view);
+		return this.keep(this.dataStart);
 	}
 
 	/** The whole body as bytes that may be kept. */
 	keepBody(): Buffer {
-		const view = this.bytes.subarray(this.start, this.end);
-		return this.isOwned ? view : Buffer.from(view);
+		return this.keep(this.start);
+	}
+
+	/** bytes[from … end) as bytes that may be kept. */
+	keep(from: number): Buffer {
+		if (from === this.end) return EMPTY;
+		const view = this.bytes.subarray(from, this.end);
+		if (!this.isOwned) return Buffer.from(view);
+		this.isKept = true;
+		return view;
 	}
 
 	/** How many fields there are, the data counted as one. */
@@ -105,6 +116,7 @@ export class Packet {
 		this.start = start;
 		this.end = end;
 		this.isOwned = isOwned;
+		this.isKept = false;
 		const count = fieldCount(type);
 		const starts = this.#starts;
 		starts[0] = start;
@@ -129,7 +141,7 @@ export class Parser {
 	readonly #account: Account | undefined;
 	readonly #packet = new Packet();
 	/** Begins with the #kept bytes of an unfinished header, packet or line. */
-	#frame = EMPTY;
+	#frame: Buffer = EMPTY;
 	#kept = 0;
 	/** Bytes the unfinished packet has in all, header included; 0 while that is unknown. */
 	#needed = 0;
@@ -170,6 +182,24 @@ export class Parser {
 		if (this.#backlog.length > 0 && !this.#isPaused) this.resume();
 	}
 
+	/**
+	 * Where the next bytes of the stream may be read to instead, to be told of by filled(): a large unfinished packet's own
+	 * memory, which saves it a copy. Good for one read.
+	 */
+	get room(): Buffer | undefined {
+		const end = Math.min(this.#needed, this.#frame.length);
+		if (end - this.#kept < DIRECT_BYTES || this.#backlog.length > 0) return undefined;
+		return this.#frame.subarray(this.#kept, end);
+	}
+
+	/** So many bytes were read into `room`. */
+	filled(count: number): void {
+		if (this.#isClosed) return;
+		this.#account?.grew(count, 0);
+		this.#kept += count;
+		if (this.#kept === this.#needed && !this.#isPaused) this.resume();
+	}
+
 	/** No more callbacks until resume(); may be called from a callback. The caller stops reading its socket too. */
 	pause(): void {
 		this.#isPaused = true;
@@ -178,6 +208,12 @@ export class Parser {
 	/** Goes on with what was left when pause() was called. */
 	resume(): void {
 		this.#isPaused = false;
+		if (this.#needed > 0 && this.#kept === this.#needed && !this.#isParsing) {
+			this.#isParsing = true;
+			this.#emitFrame();
+			this.#isParsing = false;
+			this.#packet.bytes = EMPTY;
+		}
 		while (!this.#isPaused && !this.#isParsing && !this.#isClosed) {
 			const chunk = this.#backlog.shift();
 			if (chunk === undefined) return;
@@ -249,22 +285,29 @@ export class Parser {
 		const end = Math.min(chunk.length, at + needed - this.#kept);
 		this.#keep(chunk, at, end);
 		if (this.#kept < needed) return end;
-		const frame = this.#frame;
 		if (this.#needed === 0) {
-			const size = this.#size(frame, 0);
+			const size = this.#size(this.#frame, 0);
 			if (size > 0) {
 				this.#needed = HEADER_BYTES + size;
 				return end;
 			}
-			this.#forget();
 			if (size < 0) {
+				this.#forget();
 				if (this.#skip > 0) this.#account?.grew(0, 0);
 				return end;
 			}
 		}
-		this.#forget();
-		this.#emit(frame, 0, needed, true);
+		this.#emitFrame();
 		return end;
+	}
+
+	/** The packet that was unfinished is whole. */
+	#emitFrame(): void {
+		const frame = this.#frame;
+		const end = this.#kept;
+		this.#forget();
+		this.#emit(frame, 0, end, true);
+		if (!this.#packet.isKept) takeBackFrame(frame);
 	}
 
 	/** The body size a header declares; -1 when the packet is not to be read (the receiver has been told). */
@@ -331,8 +374,9 @@ export class Parser {
 	#grow(kept: number): void {
 		const isBelieved = this.#needed > 0 && (this.#needed <= BELIEVED_BYTES || kept >= BELIEVED_BYTES);
 		const size = isBelieved ? this.#needed : Math.max(kept, Math.min(this.#frame.length * 2, BELIEVED_BYTES), 64);
-		const larger = size < POOLED_BYTES ? Buffer.allocUnsafe(size) : Buffer.allocUnsafeSlow(size);
+		const larger = lendFrame(size);
 		this.#frame.copy(larger, 0, 0, this.#kept);
+		if (this.#kept > 0) takeBackFrame(this.#frame);
 		this.#frame = larger;
 	}
 

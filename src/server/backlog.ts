@@ -13,6 +13,7 @@
 
 import type { FunctionQueue } from "./function-queue.ts";
 import { Job, JobState, type Priority } from "./job.ts";
+import { hashOfKey } from "./job-index.ts";
 import { PlaceIndex } from "./place-index.ts";
 
 const MIN_SLAB = 8192;
@@ -92,7 +93,7 @@ export class Backlog {
 		const colon = handle.lastIndexOf(":");
 		const prefix = this.#prefixOf(handle.slice(0, colon));
 		const number = Number(handle.slice(colon + 1));
-		const isPlain = job.isBackground && job.clients.length === 0 && job.reducer === undefined && job.dueMs === 0;
+		const isPlain = job.isBackground && job.attachments.length === 0 && job.reducer === undefined && job.dueMs === 0;
 		const isSmall = workload.length <= MAX_WORKLOAD && retries <= MAX_RETRIES;
 		if (isPlain && isSmall && prefix >= 0 && `${this.#prefixes[prefix]}:${number}` === handle) {
 			let flags = BYTES | (job.isStored ? IS_STORED : 0) | (retries << 8) | (prefix << 16);
@@ -363,11 +364,4 @@ function keyOf(slab: Slab, offset: number): string {
 function hashOfNumber(number: number): number {
 	const hash = Math.imul(number ^ (number / 0x100000000), 0x9e3779b1);
 	return (hash ^ (hash >>> 15)) >>> 0;
-}
-
-/** FNV-1a, begun by the function, its high bits mixed: they choose the segment. */
-function hashOfKey(queue: FunctionQueue, key: string): number {
-	let hash = 0x811c9dc5 ^ queue.id;
-	for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-	return Math.imul(hash ^ (hash >>> 15), 0x9e3779b1) >>> 0;
 }

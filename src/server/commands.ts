@@ -13,6 +13,8 @@ import { MAX_UNIQUE, submitJob } from "./submit.ts";
 /** gearmand's GEARMAND_JOB_HANDLE_SIZE, the NUL included. */
 const HANDLE_LIMIT = 64;
 const MAX_CLIENT_ID = 127;
+/** Digits of WORK_STATUS's denominator that gearmand lets pass. */
+const MAX_DENOMINATOR = 11;
 /** Longest argument in front of the data, in bytes. */
 const MAX_ARGUMENT = 65_536;
 const MAX_INT64 = 0x7fffffffffffffffn;
@@ -86,7 +88,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 		case Type.RESET_ABILITIES:
 			return server.jobs.removeAbilities(peer.asWorker(), server.nowMs());
 		case Type.SET_CLIENT_ID:
-			peer.clientId = packet.view(0).subarray(0, MAX_CLIENT_ID).toString("latin1");
+			peer.clientId = untilNul(packet.text(0)).slice(0, MAX_CLIENT_ID);
 			return;
 		case Type.OPTION_REQ:
 			return option(peer, packet);
@@ -153,7 +155,7 @@ function workData(server: Server, peer: Peer, packet: Packet): void {
 function workStatus(server: Server, peer: Peer, packet: Packet): void {
 	const job = ownJob(server, peer, packet.text(0));
 	if (job === undefined) return peer.error("JOB_NOT_FOUND");
-	if (packet.lengthOf(2) > 10) return peer.error("ARGUMENT_TOO_LARGE", "Denominator too large");
+	if (packet.lengthOf(2) > MAX_DENOMINATOR) return peer.error("ARGUMENT_TOO_LARGE", "Denominator too large");
 	job.numerator = toUint32(packet.text(1));
 	job.denominator = toUint32(packet.text(2));
 	forward(peer, job, Type.WORK_STATUS, packet);
@@ -172,7 +174,7 @@ function workFail(server: Server, peer: Peer, packet: Packet): void {
 		else peer.error("JOB_NOT_FOUND");
 		return;
 	}
-	for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, handle);
+	for (const { client } of job.attachments) client.receiver.send(Type.WORK_FAIL, handle);
 	end(server, job, Count.FAILED);
 }
 
@@ -182,7 +184,7 @@ function workException(server: Server, peer: Peer, packet: Packet): void {
 	if (job === undefined) {
 		return peer.error("JOB_NOT_FOUND", "An exception was received for a job that does not exist");
 	}
-	for (const client of job.clients) {
+	for (const { client } of job.attachments) {
 		if (client.wantsExceptions) client.receiver.forward(Type.WORK_EXCEPTION, packet);
 		else client.receiver.send(Type.WORK_FAIL, handle);
 	}
@@ -199,7 +201,8 @@ function end(server: Server, job: Job, ending: Ending): void {
 /** The worker's packet goes to every client of the job; one that takes it too slowly makes the worker wait. */
 function forward(peer: Peer, job: Job, type: number, packet: Packet): void {
 	if (type !== Type.WORK_STATUS) job.queue.metrics.count(Count.RESULT_BYTES, job.priority, packet.lengthOf(1));
-	for (const { receiver } of job.clients) {
+	for (const { client } of job.attachments) {
+		const { receiver } = client;
 		receiver.forward(type, packet);
 		if (receiver.isCongested) {
 			peer.pause();
@@ -218,7 +221,7 @@ function getStatusUnique(server: Server, peer: Peer, packet: Packet): void {
 	const unique = untilNul(packet.text(0));
 	if (unique.length > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
 	const job = server.jobs.findUnique(unique);
-	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.clients.length ?? 0}`);
+	peer.send(Type.STATUS_RES_UNIQUE, `${unique}\0${statusOf(job)}\0${job?.attachments.length ?? 0}`);
 }
 
 /** known, running, numerator, denominator */

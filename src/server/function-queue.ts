@@ -36,8 +36,8 @@ export class Ability {
 export class Worker {
 	readonly receiver: Receiver;
 	readonly abilities = new Map<FunctionQueue, Ability>();
-	/** Jobs assigned to it. */
-	readonly jobs = new Set<Job>();
+	/** Jobs assigned to it, in no order. */
+	readonly jobs: Job[] = [];
 	/** Sent PRE_SLEEP and has not grabbed since. */
 	isSleeping = false;
 	/** Has been sent a NOOP since it fell asleep. */
@@ -56,6 +56,17 @@ export class Worker {
 
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;
+	}
+
+	addJob(job: Job): void {
+		job.workerIndex = this.jobs.push(job) - 1;
+	}
+
+	removeJob(job: Job): void {
+		const last = this.jobs.pop();
+		if (last === undefined || last === job) return;
+		this.jobs[job.workerIndex] = last;
+		last.workerIndex = job.workerIndex;
 	}
 
 	addAbility(queue: FunctionQueue, timeoutMs: number): void {
@@ -185,8 +196,6 @@ export class FunctionQueue {
 	readonly id = ++lastId;
 	/** What follows the queued Jobs, by priority. Kept by backlog.ts. */
 	readonly chains: [Chain | undefined, Chain | undefined, Chain | undefined] = [undefined, undefined, undefined];
-	/** Jobs by what they coalesce by. Kept by jobs.ts. */
-	readonly uniques = new Map<string, Job>();
 	readonly #lists = [new JobList(), new JobList(), new JobList()];
 	#firstSleeper: Ability | undefined = undefined;
 	#lastSleeper: Ability | undefined = undefined;
@@ -222,6 +231,11 @@ export class FunctionQueue {
 	/** The job whose turn it is, left in place. */
 	next(): Job | undefined {
 		return this.#lists[0].first ?? this.#lists[1].first ?? this.#lists[2].first;
+	}
+
+	/** A job that is queued or delayed, as long as there are any. */
+	get nextWaiting(): Job | undefined {
+		return this.next() ?? this.delayedJobs.first;
 	}
 
 	/** Takes no more jobs of this priority. */

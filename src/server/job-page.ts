@@ -39,7 +39,7 @@ export function jobView(job: Job, nowMs: number) {
 		retries: job.retries,
 		numerator: job.numerator,
 		denominator: job.denominator,
-		clients: job.clients.length,
+		clients: job.attachments.length,
 	};
 }
 

@@ -51,13 +51,29 @@ export class Client {
 	readonly receiver: Receiver;
 	/** Asked for WORK_EXCEPTION; others get WORK_FAIL instead. */
 	wantsExceptions = false;
-	/** Jobs it is attached to. */
-	readonly jobs = new Set<Job>();
+	/** The jobs it waits for. */
+	attachments: Attachment[] = [];
 
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;
 	}
 }
+
+/** A client that waits for a job. */
+export class Attachment {
+	readonly client: Client;
+	readonly job: Job;
+	/** Its place among the client's. */
+	index: number;
+
+	constructor(client: Client, job: Job) {
+		this.client = client;
+		this.job = job;
+		this.index = client.attachments.length;
+	}
+}
+
+const NOBODY: Attachment[] = [];
 
 /** A workload, bytes[dataStart … end), that may have to be copied to be kept. A packet is one. */
 export interface Incoming {
@@ -116,8 +132,11 @@ export class Job {
 	retries = 0;
 	numerator = 0;
 	denominator = 0;
-	clients: Client[] = [];
+	/** Who waits for it. */
+	attachments: Attachment[] = NOBODY;
 	worker: Worker | undefined = undefined;
+	/** Its place among the worker's. */
+	workerIndex = 0;
 	/** Neighbours among the function's jobs of the same state. */
 	previous: Job | undefined = undefined;
 	next: Job | undefined = undefined;
@@ -135,13 +154,35 @@ export class Job {
 		this.submittedMs = request.submittedMs;
 	}
 
+	/** The client gets what the job sends from now on. */
+	attach(client: Client): void {
+		const attachment = new Attachment(client, this);
+		client.attachments.push(attachment);
+		if (this.attachments === NOBODY) this.attachments = [attachment];
+		else this.attachments.push(attachment);
+	}
+
+	/** Nobody waits for it any more; returns who did. */
+	detachAll(): readonly Attachment[] {
+		const { attachments } = this;
+		this.attachments = NOBODY;
+		for (const attachment of attachments) {
+			const others = attachment.client.attachments;
+			const last = others.pop();
+			if (last === undefined || last === attachment) continue;
+			others[attachment.index] = last;
+			last.index = attachment.index;
+		}
+		return attachments;
+	}
+
 	get functionName(): string {
 		return this.queue.name;
 	}
 
 	/** Nobody wants it any more. */
 	get isAbandoned(): boolean {
-		return !this.isBackground && this.clients.length === 0;
+		return !this.isBackground && this.attachments.length === 0;
 	}
 }
 

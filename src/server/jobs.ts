@@ -13,20 +13,17 @@
 //
 // A job's way:   HELD (waits for its commit) → QUEUED ⇄ RUNNING → GONE
 //                             DELAYED (epoch) ↗
-//
-// Waking: a function is owed as many wakes as it has queued jobs. `wakesPending` counts workers woken on its account that
-// have not grabbed yet. For every function either wakesPending >= queued, or no capable worker is asleep and unwoken.
 
 import { Backlog } from "./backlog.ts";
 import { Delayed } from "./delayed.ts";
 import { type Ability, FunctionQueue, type Worker } from "./function-queue.ts";
-import { type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { type Attachment, type Client, type Incoming, Job, JobState, type NewJob, type Priority } from "./job.ts";
+import { KnownJobs } from "./known-jobs.ts";
 import { Count, type Ending, type Metrics } from "./metrics.ts";
+import { type WakeEvents, Wakes } from "./wakes.ts";
 
 /** What the table tells its owner while a call runs. */
-export interface JobEvents {
-	/** Send the worker a NOOP. */
-	wake(worker: Worker): void;
+export interface JobEvents extends WakeEvents {
 	/** The job was given up: its last allowed assignment was lost. Its clients are still attached. */
 	exhausted(job: Job): void;
 	/** An assignment was lost; the job goes back to its queue, `retries` counts it. */
@@ -61,33 +58,38 @@ export class JobTable {
 	readonly #events: JobEvents;
 	readonly #options: JobTableOptions;
 	readonly #maxListed: number;
-	readonly #handles = new Map<string, Job>();
+	/** All Jobs; those that are bytes in the backlog are not among them. */
+	readonly #known = new KnownJobs();
 	readonly #backlog = new Backlog();
 	/** Functions with queued jobs, by priority. */
 	readonly #ready: [FunctionQueue[], FunctionQueue[], FunctionQueue[]] = [[], [], []];
 	readonly #timed = new Delayed<Job>();
-	/** Workers woken since wakes were last looked through, and when that is due again. */
-	#woken: Worker[] = [];
-	#wakesDueMs = Number.POSITIVE_INFINITY;
+	readonly #wakes: Wakes;
 	#lastNumber = 0;
 
 	constructor(events: JobEvents, options: JobTableOptions) {
 		this.#events = events;
 		this.#options = options;
+		this.#wakes = new Wakes(events, options.wakeups, options.wakeTimeoutMs);
 		this.#maxListed = options.maxListed ?? MAX_LISTED;
 	}
 
 	/** Jobs in the table, in whatever state. */
 	get size(): number {
-		return this.#handles.size + this.#backlog.size;
+		return this.#known.size + this.#backlog.size;
 	}
 
-	/** All jobs, to be looked at only; those of a long queue last. */
+	/** All jobs, to be looked at only: in order of submission, but those of a long queue last. */
 	*jobs(): Generator<Job> {
-		yield* this.#handles.values();
+		yield* this.#known.inOrder();
 		for (const queue of this.functions.values()) {
 			for (const priority of PRIORITIES) yield* this.#backlog.jobsOf(queue, priority);
 		}
+	}
+
+	/** The function's jobs that wait for their commit. */
+	heldJobs(queue: FunctionQueue): Job[] {
+		return this.#known.inOrder().filter((job) => job.queue === queue && job.state === JobState.HELD);
 	}
 
 	/** The queued jobs of one function and priority in their order, to be looked at only; all, or those behind one of them. */
@@ -101,7 +103,7 @@ export class JobTable {
 	}
 
 	find(handle: string): Job | undefined {
-		return this.#handles.get(handle) ?? this.#known(this.#backlog.find(handle));
+		return this.#known.withHandle(handle) ?? this.#takenOut(this.#backlog.find(handle));
 	}
 
 	/** Any job with this unique, whatever its function. Rarely asked, so functions are looked through one by one. */
@@ -124,8 +126,8 @@ export class JobTable {
 		return queue && this.#withKey(queue, uniqueKey);
 	}
 
-	#withKey(queue: FunctionQueue, uniqueKey: string): Job | undefined {
-		return queue.uniques.get(uniqueKey) ?? this.#known(this.#backlog.findKey(queue, uniqueKey));
+	#withKey(queue: FunctionQueue, key: string): Job | undefined {
+		return this.#known.withKey(queue, key) ?? this.#takenOut(this.#backlog.findKey(queue, key));
 	}
 
 	/** The function of that name, created when it is new. */
@@ -171,7 +173,7 @@ export class JobTable {
 		queue.total++;
 		queue.queued++;
 		queue.metrics.submitted(priority, end - dataStart);
-		this.#wakeFor(queue, nowMs);
+		this.#wakes.jobQueued(queue, nowMs);
 		return `${prefix}:${number}`;
 	}
 
@@ -186,20 +188,13 @@ export class JobTable {
 
 	#add(job: Job): Job {
 		job.queue.total++;
-		this.#know(job);
+		this.#known.add(job);
 		return job;
 	}
 
-	/** It is a Job that can be found. */
-	#know(job: Job): void {
-		this.#handles.set(job.handle, job);
-		// Replayed jobs may share a key; the first of them is the one that others join.
-		if (job.uniqueKey !== "" && !job.queue.uniques.has(job.uniqueKey)) job.queue.uniques.set(job.uniqueKey, job);
-	}
-
 	/** What came out of the backlog is known from now on. */
-	#known(job: Job | undefined): Job | undefined {
-		if (job !== undefined) this.#know(job);
+	#takenOut(job: Job | undefined): Job | undefined {
+		if (job !== undefined) this.#known.add(job);
 		return job;
 	}
 
@@ -215,17 +210,17 @@ export class JobTable {
 
 	/** The client gets what the job sends from now on; a client that submits twice is attached twice, as in gearmand. */
 	attach(job: Job, client: Client): void {
-		job.clients.push(client);
-		client.jobs.add(job);
+		job.attach(client);
 	}
 
 	/** The client leaves: jobs nobody else wants are dropped, running ones go on unwatched. */
 	removeClient(client: Client): void {
-		for (const job of client.jobs) {
-			job.clients = job.clients.filter((other) => other !== client);
+		const jobs = new Set(client.attachments.map(({ job }) => job));
+		client.attachments = [];
+		for (const job of jobs) {
+			job.attachments = job.attachments.filter((attachment) => attachment.client !== client);
 			this.dropIfAbandoned(job);
 		}
-		client.jobs.clear();
 	}
 
 	/** Removes a job that neither runs nor is in the background nor has a client. */
@@ -240,10 +235,8 @@ export class JobTable {
 		this.#leaveState(job);
 		job.state = JobState.GONE;
 		job.queue.total--;
-		this.#handles.delete(job.handle);
-		this.#forgetUnique(job);
-		for (const client of job.clients) client.jobs.delete(job);
-		job.clients = [];
+		this.#known.delete(job);
+		job.detachAll();
 		this.#events.removed(job);
 	}
 
@@ -251,24 +244,22 @@ export class JobTable {
 	 * Cancels a job: a waiting one is removed; a running one stays with its worker until that reports, but coalesces
 	 * no more and its result goes nowhere. Returns the clients to tell.
 	 */
-	cancel(job: Job): readonly Client[] {
-		const clients = job.clients;
-		for (const client of clients) client.jobs.delete(job);
-		job.clients = [];
+	cancel(job: Job): readonly Attachment[] {
+		const attachments = job.detachAll();
 		job.isBackground = false;
 		if (job.state !== JobState.RUNNING) this.remove(job, Count.CANCELLED);
 		else {
 			job.isCancelled = true;
-			this.#forgetUnique(job);
+			this.#known.deleteKey(job);
 		}
-		return clients;
+		return attachments;
 	}
 
 	/** CAN_DO. The last registered function has the first turn; a worker asleep is woken if there is work. */
 	addAbility(worker: Worker, name: string, timeoutMs: number, nowMs: number): void {
 		const queue = this.functionOf(name);
 		worker.addAbility(queue, timeoutMs > 0 ? Math.max(timeoutMs, MIN_TIMEOUT_MS) : 0);
-		if (worker.isSleeping) this.#wakeEnough(queue, nowMs);
+		if (worker.isSleeping) this.#wakes.wakeEnough(queue, nowMs);
 	}
 
 	/** CANT_DO: jobs running under the function are lost. */
@@ -278,14 +269,14 @@ export class JobTable {
 		if (ability === undefined) return;
 		worker.removeAbility(ability);
 		for (const job of [...worker.jobs]) if (job.queue === ability.queue) this.#lose(job, nowMs);
-		if (worker.wokenFor === ability.queue) this.#passWakeOn(worker, nowMs);
+		if (worker.wokenFor === ability.queue) this.#wakes.passOn(worker, nowMs);
 	}
 
 	/** RESET_ABILITIES, and what happens when the worker leaves. */
 	removeAbilities(worker: Worker, nowMs: number): void {
 		for (const ability of [...worker.abilities.values()]) worker.removeAbility(ability);
 		for (const job of [...worker.jobs]) this.#lose(job, nowMs);
-		this.#passWakeOn(worker, nowMs);
+		this.#wakes.passOn(worker, nowMs);
 	}
 
 	/** The worker's connection is gone. */
@@ -297,7 +288,7 @@ export class JobTable {
 	/** PRE_SLEEP. True when there is a job for the worker right now: it must not sleep. */
 	sleep(worker: Worker, nowMs: number): boolean {
 		worker.isSleeping = false;
-		this.#passWakeOn(worker, nowMs);
+		this.#wakes.passOn(worker, nowMs);
 		if (this.#choose(worker) !== undefined) return true;
 		worker.sleep();
 		return false;
@@ -309,14 +300,14 @@ export class JobTable {
 		const ability = this.#choose(worker);
 		const job = ability?.queue.next();
 		if (ability === undefined || job === undefined) {
-			this.#passWakeOn(worker, nowMs);
+			this.#wakes.passOn(worker, nowMs);
 			return undefined;
 		}
 		this.#leaveState(job);
 		job.state = JobState.RUNNING;
 		job.worker = worker;
 		job.queue.runningJobs.push(job);
-		worker.jobs.add(job);
+		worker.addJob(job);
 		worker.endTurn(ability);
 		ability.queue.lateWakes = 1;
 		job.queue.metrics.grabbed(job.priority, (nowMs - job.since) | 0);
@@ -325,13 +316,13 @@ export class JobTable {
 			job.timeMs = nowMs + ability.timeoutMs;
 			this.#timed.add(job);
 		}
-		this.#passWakeOn(worker, nowMs);
+		this.#wakes.passOn(worker, nowMs);
 		return job;
 	}
 
 	/** When tick() has something to do next, in ms since 1970; Infinity: nothing waits. */
 	nextTickMs(): number {
-		return Math.min(this.#timed.peek()?.timeMs ?? Number.POSITIVE_INFINITY, this.#wakesDueMs);
+		return Math.min(this.#timed.peek()?.timeMs ?? Number.POSITIVE_INFINITY, this.#wakes.dueMs);
 	}
 
 	/** Does what is due: epoch jobs are queued, running jobs time out, late wakes are passed on. */
@@ -345,7 +336,7 @@ export class JobTable {
 				this.#lose(job, nowMs);
 			}
 		}
-		if (nowMs >= this.#wakesDueMs) this.#lookThroughWakes(nowMs);
+		this.#wakes.tick(nowMs);
 	}
 
 	/** Drops a function nobody can do and nobody runs. The caller has dealt with its queued jobs. */
@@ -379,21 +370,13 @@ export class JobTable {
 		queue.queued++;
 		if (queue.listedAt(priority) >= this.#maxListed || queue.chains[priority] !== undefined) {
 			if (this.#backlog.push(job)) {
-				this.#handles.delete(job.handle);
-				this.#forgetUnique(job);
+				this.#known.delete(job);
 			}
 		} else if (queue.push(job)) {
 			queue.readyIndex[priority] = this.#ready[priority].length;
 			this.#ready[priority].push(queue);
 		}
-		this.#wakeFor(queue, nowMs);
-	}
-
-	/** A job was queued. */
-	#wakeFor(queue: FunctionQueue, nowMs: number): void {
-		const wakeups = this.#options.wakeups;
-		if (wakeups === undefined) this.#wakeEnough(queue, nowMs);
-		else this.#wakeMany(queue, wakeups === 0 ? Number.POSITIVE_INFINITY : wakeups, nowMs);
+		this.#wakes.jobQueued(queue, nowMs);
 	}
 
 	/** Takes the job out of whatever its state keeps it in. */
@@ -411,7 +394,7 @@ export class JobTable {
 				break;
 			case JobState.RUNNING:
 				queue.runningJobs.unlink(job);
-				job.worker?.jobs.delete(job);
+				job.worker?.removeJob(job);
 				job.worker = undefined;
 				queue.metrics.running[job.priority]--;
 				break;
@@ -424,7 +407,7 @@ export class JobTable {
 		while (queue.chains[priority] !== undefined && queue.listedAt(priority) < this.#maxListed) {
 			const job = this.#backlog.take(queue, priority);
 			if (job === undefined) break;
-			if (!this.#handles.has(job.handle)) this.#know(job);
+			if (this.#known.withHandle(job.handle) === undefined) this.#known.add(job);
 			queue.push(job);
 		}
 		if (queue.listedAt(priority) === 0) this.#unready(queue, priority);
@@ -440,11 +423,6 @@ export class JobTable {
 			last.readyIndex[priority] = index;
 		}
 		queue.readyIndex[priority] = -1;
-	}
-
-	#forgetUnique(job: Job): void {
-		const { uniques } = job.queue;
-		if (uniques.get(job.uniqueKey) === job) uniques.delete(job.uniqueKey);
 	}
 
 	/**
@@ -470,66 +448,5 @@ export class JobTable {
 			}
 		}
 		return undefined;
-	}
-
-	#wakeEnough(queue: FunctionQueue, nowMs: number): void {
-		while (queue.queued > queue.wakesPending) {
-			const worker = queue.nextSleeper();
-			if (worker === undefined) return;
-			this.#wake(worker, queue, nowMs);
-		}
-	}
-
-	#wakeMany(queue: FunctionQueue, count: number, nowMs: number): void {
-		for (let woken = 0; woken < count; woken++) {
-			const worker = queue.nextSleeper();
-			if (worker === undefined) return;
-			this.#wake(worker, queue, nowMs);
-		}
-	}
-
-	#wake(worker: Worker, queue: FunctionQueue, nowMs: number): void {
-		worker.isWoken = true;
-		worker.wokenFor = queue;
-		worker.wokenAtMs = nowMs;
-		queue.wakesPending++;
-		if (!worker.isWakeWatched) {
-			worker.isWakeWatched = true;
-			if (this.#woken.push(worker) === 1) this.#wakesDueMs = nowMs + this.#options.wakeTimeoutMs;
-		}
-		this.#events.wake(worker);
-	}
-
-	/** Passes late wakes on, and forgets the workers that have grabbed. Costs no more than the wakes since last time. */
-	#lookThroughWakes(nowMs: number): void {
-		const woken = this.#woken;
-		this.#woken = [];
-		for (const worker of woken) {
-			worker.isWakeWatched = false;
-			if (worker.wokenFor === undefined) continue;
-			const queue = worker.wokenFor;
-			if (worker.wokenAtMs + this.#options.wakeTimeoutMs <= nowMs) {
-				// Whoever is woken next may be as slow: more and more are, so that many slow ones delay a job little.
-				worker.wokenFor = undefined;
-				queue.wakesPending--;
-				queue.lateWakes *= 2;
-				if (queue.queued > 0) this.#wakeMany(queue, queue.lateWakes, nowMs);
-			} else {
-				worker.isWakeWatched = true;
-				this.#woken.push(worker);
-			}
-		}
-		let earliestMs = Number.POSITIVE_INFINITY;
-		for (const { wokenAtMs } of this.#woken) earliestMs = Math.min(earliestMs, wokenAtMs);
-		this.#wakesDueMs = earliestMs + this.#options.wakeTimeoutMs;
-	}
-
-	/** The worker's wake is over (it grabbed, left, or took too long): whoever is still owed one is woken. */
-	#passWakeOn(worker: Worker, nowMs: number): void {
-		const queue = worker.wokenFor;
-		if (queue === undefined) return;
-		worker.wokenFor = undefined;
-		queue.wakesPending--;
-		this.#wakeEnough(queue, nowMs);
 	}
 }

@@ -3,7 +3,7 @@
 // Large workloads are queued as they are, not copied, and written a piece at a time.
 
 import type { Socket } from "node:net";
-import { canWriteNow, writeAllNow, writeNow } from "../net/internals.ts";
+import { canWriteNow, writeAllNow, writeNow, writeSome } from "../net/internals.ts";
 import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
 
@@ -27,7 +27,7 @@ function lend(bytes: number): Buffer {
 	return Buffer.allocUnsafeSlow(bytes);
 }
 
-function takeBack(slab: Buffer): void {
+function takeBack(slab: Buffer): undefined {
 	if (slab.length === SMALL_SLAB) {
 		if (smallSlabs.length < 512) smallSlabs.push(slab);
 	} else if (slab.length === LARGE_SLAB && largeSlabs.length < 32) largeSlabs.push(slab);
@@ -75,15 +75,30 @@ export class Outgoing {
 		else if (data.length > 0) this.#append(data);
 	}
 
-	/** Appends a packet with the body of one that came in. */
-	forward(type: number, packet: Packet): void {
+	/**
+	 * Appends a packet with the body of one that came in. A large one leaves at once, from where it was read to, and only
+	 * what the kernel does not take is kept: how much it took is returned, onWritten is not called for it.
+	 */
+	forward(type: number, packet: Packet): number {
 		const size = packet.end - packet.start;
-		if (size < COPY_LIMIT) {
-			const slab = this.#room(HEADER_BYTES + size);
-			writeHeader(slab, this.#used, MAGIC_RESPONSE, type, size);
-			this.#used += HEADER_BYTES;
-			this.#used += packet.bytes.copy(slab, this.#used, packet.start, packet.end);
-		} else this.packet(type, "", packet.keepBody());
+		const copied = size < COPY_LIMIT ? size : 0;
+		const slab = this.#room(HEADER_BYTES + copied);
+		writeHeader(slab, this.#used, MAGIC_RESPONSE, type, size);
+		this.#used += HEADER_BYTES;
+		if (copied > 0) this.#used += packet.bytes.copy(slab, this.#used, packet.start, packet.end);
+		if (copied === size) return 0;
+		let taken = 0;
+		let from = packet.start;
+		if (this.#isDirect && this.#writing === 0 && this.#queue.length === 0) {
+			const used = this.#used;
+			taken = writeSome(this.#socket, [slab.subarray(0, used), packet.bytes.subarray(from, packet.end)]);
+			from += Math.max(0, taken - used);
+			if (taken < used) slab.copyWithin(0, taken, used);
+			else this.#slab = takeBack(slab);
+			this.#used = Math.max(0, used - taken);
+		}
+		if (from < packet.end) this.#append(packet.keep(from));
+		return taken;
 	}
 
 	/** Appends bytes as they are (an admin reply). */

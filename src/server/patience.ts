@@ -10,7 +10,7 @@ import type { Account } from "../protocol/parser.ts";
 import type { Peer } from "./peer.ts";
 
 export interface PatienceOptions {
-	/** For a connection that never said anything; 0: for ever. */
+	/** For a connection that never said anything; 0: until its place is needed. */
 	readonly idleTimeoutMs: number;
 	/** For a packet that was begun, unless MIN_PROGRESS comes in that time; 0: for ever. */
 	readonly packetTimeoutMs: number;
@@ -26,6 +26,7 @@ const SMALL = 65_536;
 const CROWDED_MS = 2000;
 /** A silent connection has this long before it may be closed to make room for another. */
 const GRACE_MS = 2000;
+const LONGEST_TICK_MS = 1000;
 
 /** The unfinished packet of one connection; the parser reports to it. */
 class Unfinished implements Account {
@@ -72,8 +73,11 @@ export class Patience {
 	constructor(options: PatienceOptions, drop: (peer: Peer, why: string) => void) {
 		this.#options = options;
 		this.#drop = drop;
-		const shortest = Math.min(options.idleTimeoutMs || 1000, options.packetTimeoutMs || 1000);
-		this.#tickMs = Math.max(10, Math.min(1000, shortest / 4));
+		const shortest = Math.min(
+			options.idleTimeoutMs || LONGEST_TICK_MS * 4,
+			options.packetTimeoutMs || LONGEST_TICK_MS * 4,
+		);
+		this.#tickMs = Math.max(10, Math.min(LONGEST_TICK_MS, shortest / 4));
 	}
 
 	/** Bytes of unfinished packets, over all connections. */

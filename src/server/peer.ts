@@ -14,7 +14,7 @@
 
 import type { Socket } from "node:net";
 import { SERVER_ERRORS, type ServerErrorCode } from "../errors.ts";
-import { readInto } from "../net/internals.ts";
+import { type Reader, readInto } from "../net/internals.ts";
 import { Type } from "../protocol/commands.ts";
 import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
@@ -30,10 +30,16 @@ import { runLine } from "./text-commands.ts";
 const MAX_HELD = 10_000;
 /** Answered places at the head of the list of held answers before it is made shorter. */
 const COMPACT = 1024;
+/**
+ * Packets of one chunk of bytes that are dealt with at once: a chunk may hold a thousand, and who floods the server is not
+ * to hold up the others. Ping-pong beside four floods of durable submits, p99 on a busy
+ * machine: 14 to 66 ms without this, 3 to 4 with it, as with no flood at all.
+ */
+const MAX_PACKETS = 128;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
 const LINGER_MS = 1000;
 
-export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
+export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blockable {
 	/** Stands in for the descriptor in the admin command `workers`. */
 	readonly id: number;
 	readonly server: Server;
@@ -62,6 +68,9 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	/** Reasons not to read: its own replies do not leave, or its clients are congested. */
 	#pauses = 0;
 	#isBlocked = false;
+	/** Packets in this chunk of bytes, and whether the rest of it waits for the next turn. */
+	#packets = 0;
+	#isResting = false;
 	#onDrained: (() => void)[] = [];
 	/** Submits whose commit is awaited, as their jobs, and in order behind them the replies they hold up. */
 	#held: (Buffer | Job | undefined)[] = [];
@@ -75,7 +84,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 	constructor(server: Server, accepted: Socket, id: number) {
 		this.id = id;
 		this.server = server;
-		const socket = readInto(accepted, (bytes) => this.receive(bytes));
+		const socket = readInto(accepted, this);
 		this.#socket = socket;
 		this.address = socket.remoteAddress ?? "-";
 		this.name = `${this.address}:${socket.remotePort ?? "-"}`;
@@ -90,11 +99,34 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 
 	receive(bytes: Buffer): void {
 		this.server.metrics.receivedBytes += bytes.length;
+		this.#packets = 0;
 		this.#parser.write(bytes);
 	}
 
+	get room(): Buffer | undefined {
+		return this.#parser.room;
+	}
+
+	filled(count: number): void {
+		this.server.metrics.receivedBytes += count;
+		this.#parser.filled(count);
+	}
+
 	onPacket(packet: Packet): void {
+		if (++this.#packets >= MAX_PACKETS) this.#rest();
 		run(this.server, this, packet);
+	}
+
+	/** The other peers have their turn before this one goes on. */
+	#rest(): void {
+		this.#packets = 0;
+		if (this.#isResting) return;
+		this.#isResting = true;
+		this.pause();
+		setImmediate(() => {
+			this.#isResting = false;
+			this.resume();
+		});
 	}
 
 	onLine(line: string): void {
@@ -141,7 +173,7 @@ export class Peer implements PacketReceiver, Receiver, Submitter, Blockable {
 		if (this.isClosed) return;
 		if (this.#held.length > 0) this.#hold(encodeResponse(type, "", packet.keepBody()));
 		else {
-			this.#outgoing.forward(type, packet);
+			this.server.metrics.sentBytes += this.#outgoing.forward(type, packet);
 			this.#sent();
 		}
 	}

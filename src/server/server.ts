@@ -62,6 +62,7 @@ export class Server implements JobEvents {
 	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#dirty: Peer[] = [];
 	#isTurnScheduled = false;
+	readonly #turn = () => this.#endTurn();
 	#timer: NodeJS.Timeout | undefined;
 	#drainTimer: NodeJS.Timeout | undefined;
 	#timerMs = Number.POSITIVE_INFINITY;
@@ -338,7 +339,7 @@ export class Server implements JobEvents {
 
 	exhausted(job: Job): void {
 		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`, aboutJob(job));
-		for (const client of job.clients) client.receiver.send(Type.WORK_FAIL, job.handle);
+		for (const { client } of job.attachments) client.receiver.send(Type.WORK_FAIL, job.handle);
 	}
 
 	timedOut(job: Job): void {
@@ -349,7 +350,7 @@ export class Server implements JobEvents {
 	/** Cancels a job and tells its clients. False when that has happened already. */
 	cancel(job: Job): boolean {
 		if (job.isCancelled) return false;
-		for (const client of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
+		for (const { client } of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
 		return true;
 	}
 
@@ -363,10 +364,8 @@ export class Server implements JobEvents {
 			this.log.notice(`drop function ${JSON.stringify(textOf(queue.name))} cancels its ${queue.total} jobs`, {
 				function: queue.name,
 			});
-			for (const { handle, queue: other } of [...this.jobs.jobs()]) {
-				const job = other === queue ? this.jobs.find(handle) : undefined;
-				if (job !== undefined) this.cancel(job);
-			}
+			for (let job = queue.nextWaiting; job !== undefined; job = queue.nextWaiting) this.cancel(job);
+			if (queue.total > 0) for (const job of this.jobs.heldJobs(queue)) this.cancel(job);
 		}
 		this.jobs.dropFunction(queue);
 		return true;
@@ -389,7 +388,7 @@ export class Server implements JobEvents {
 		if (this.#isTurnScheduled) return;
 		this.#isTurnScheduled = true;
 		// After all sockets that were readable in this turn of the event loop.
-		setImmediate(() => this.#endTurn());
+		setImmediate(this.#turn);
 	}
 
 	#endTurn(): void {

@@ -37,9 +37,9 @@ export interface ServerOptions {
 	readonly backlog?: number;
 	/** Connections at once; more are closed as they come. */
 	readonly maxConnections?: number;
-	/** A connection that never said anything is closed after this long; 0: never. Default 300,000 ms. */
+	/** A connection that never said anything is closed after this long; 0, the default: only when its place is needed. */
 	readonly idleTimeoutMs?: number;
-	/** So is one that began a packet, unless the packet moves on by 16 KiB; 0: never. Default 60,000 ms. */
+	/** One that began a packet is, unless the packet moves on by 16 KiB in this time; 0: never. Default 60,000 ms. */
 	readonly packetTimeoutMs?: number;
 	/** Memory for packets that are not whole yet, over all connections. Default: a quarter of the memory there is. */
 	readonly maxUnfinishedBytes?: number;
@@ -101,7 +101,7 @@ const DEFAULTS = {
 	maxPacketBytes: MAX_PACKET_BYTES,
 	stallMs: 30_000,
 	drainTimeoutMs: 30_000,
-	idleTimeoutMs: 300_000,
+	idleTimeoutMs: 0,
 	packetTimeoutMs: 60_000,
 	wakeTimeoutMs: 100,
 	allowShutdown: false,

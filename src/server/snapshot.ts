@@ -167,7 +167,7 @@ export function workerView(peer: Peer, worker: Worker, nowMs: number, named = AL
 		functions: first(worker.abilities.keys(), named).map(({ name }) => ({ id: idOf(name), name: textOf(name) })),
 		functionCount: worker.abilities.size,
 		jobs: first(worker.jobs, named).map((job): JobView => jobView(job, nowMs)),
-		jobCount: worker.jobs.size,
+		jobCount: worker.jobs.length,
 	};
 }
 

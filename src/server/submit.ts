@@ -106,6 +106,6 @@ export function releaseCommitted(server: Server, job: Job): void {
 export function withdrawRefused(server: Server, job: Job): void {
 	job.isBackground = false;
 	job.isStored = false;
-	if (job.state === JobState.HELD && job.clients.length > 0) server.jobs.release(job, server.nowMs());
+	if (job.state === JobState.HELD && job.attachments.length > 0) server.jobs.release(job, server.nowMs());
 	else server.jobs.dropIfAbandoned(job, Count.REFUSED);
 }

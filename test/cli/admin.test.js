@@ -81,7 +81,7 @@ test("a server without metrics refuses them in one line", async (t) => {
 	const peer = await server.accept();
 	t.is(await peer.next(), "metrics");
 	peer.raw("ERR UNKNOWN_COMMAND Unknown+server+commandmetrics\r\n");
-	is(t, await child, { stderr: "Error: UNKNOWN_COMMAND Unknown+server+commandmetrics\n", exitCode: 1 });
+	is(t, await child, { stderr: 'Error: the job server has no command "metrics"\n', exitCode: 1 });
 });
 
 test("what the server refuses is on stderr, and exit code 1", async (t) => {

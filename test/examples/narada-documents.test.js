@@ -46,10 +46,11 @@ for (const [name, addressOf] of Object.entries(databases)) {
 		async (t, documents) => {
 			const page = newPage();
 			const [first] = await documents.add([page], 1, 0);
-			await documents.noteAttempt(first);
+			for (const attempts of [2, 1]) await documents.noteAttempt({ ...first, attempts });
+			t.deepEqual(await documents.add([page], 1, 0), [{ id: page.id, depth: 1, attempts: 2 }]);
 			t.deepEqual(await documents.add([page], 3, 0), [{ id: page.id, depth: 3, attempts: 0 }]);
 			await documents.noteQueued([first]);
-			await documents.noteAttempt(first);
+			await documents.noteAttempt({ ...first, attempts: 3 });
 			await documents.settle(first, fetched("of the older run"));
 			t.like(await documents.get(page.id), { depth: 3, state: "new", attempts: 0 });
 		},

@@ -1,6 +1,10 @@
 // Narada crawls a site that is hard on it, with real processes and each database; and is killed while it does.
 
 import test from "ava";
+import { idOf } from "../../scripts/examples/narada/address.js";
+import { untilIdle } from "../../scripts/examples/narada/ask.js";
+import { openDocuments } from "../../scripts/examples/narada/documents/index.js";
+import { askFetch } from "../../scripts/examples/narada/jobs.js";
 import { DEPTH, found, STATES, startSite } from "../fixtures/site.js";
 import { runExample } from "../helpers/examples.js";
 import { startNarada, WORKERS } from "../helpers/narada.js";
@@ -75,6 +79,52 @@ test.serial(
 		t.true(asked() < site.requests.size + 12 + 20 * kills, `${asked()} requests`);
 	},
 );
+
+test.serial("narada: a worker killed after it asked for a page's next try has not lost that try", async (t) => {
+	const site = await startSite(t);
+	const narada = await startNarada(t);
+	const documents = await openDocuments(narada.database);
+	t.teardown(() => documents.close());
+	const url = new URL("/broken", site.url).href;
+	const page = { id: idOf(url), depth: 0, started: Date.now() };
+	await documents.add([{ id: page.id, url }], page.depth, 0);
+
+	// The job exists, and the documents do not know: that is where it was killed.
+	await askFetch(narada.client, { ...page, attempts: 1 });
+	await untilIdle(narada.server);
+	t.deepEqual(await narada.counts(), { failed: 1 });
+	t.is(site.requests.get("/broken"), 3, "of four tries the last three");
+});
+
+test.serial("narada: a try that another has come after changes nothing", async (t) => {
+	const site = await startSite(t);
+	const narada = await startNarada(t);
+	const documents = await openDocuments(narada.database);
+	t.teardown(() => documents.close());
+	const url = new URL("/page/1", site.url).href;
+	const page = { id: idOf(url), depth: 0, started: Date.now() };
+	await documents.add([{ id: page.id, url }], page.depth, 0);
+	await documents.noteAttempt({ ...page, attempts: 2 });
+
+	await askFetch(narada.client, { ...page, attempts: 1 });
+	await untilIdle(narada.server);
+	t.deepEqual(await narada.counts(), { new: 1 });
+	t.is(site.requests.get("/page/1"), undefined);
+	await askFetch(narada.client, { ...page, attempts: 2 });
+	await untilIdle(narada.server);
+	t.deepEqual(await narada.counts(), { indexed: 1 });
+});
+
+test.serial("narada fetches a page at most once a crawl, however old pages may be", async (t) => {
+	const site = await startSite(t);
+	const narada = await startNarada(t, ["--max-age", "0"]);
+	const crawl = () => narada.command("submit", new URL("/page/60", site.url).href, "--depth", "1", "--wait");
+	await crawl();
+	const first = new Map(site.requests);
+	t.deepEqual(new Set(first.values()), new Set([1]));
+	await crawl();
+	for (const [path, times] of site.requests) t.is(times, path === "/robots.txt" ? 1 : 2, path);
+});
 
 test.serial(
 	"narada asks a host for one page at a time, however many workers fetch, and waits in the queue",

@@ -1,6 +1,7 @@
 // Certificates made by openssl, once a process: a CA (`ca`), another (`other`), and keys with certificates of the first
 // for `server` (localhost, 127.0.0.1), `elsewhere` (another host), `client` (CN worker-1, DNS web1.example.org) and
-// `renewed` (as server, another serial); `foreign` is a client of the other CA.
+// `renewed` (as server, another serial); `foreign` is a client of the other CA; `own` is signed by itself, for the CN
+// localhost alone.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -44,6 +45,7 @@ function make() {
 	for (const ca of ["ca", "other"]) {
 		run("req", "-x509", ...key(ca), "-out", `${ca}.pem`, "-subj", `/CN=${ca}`, "-days", "2");
 	}
+	run("req", "-x509", ...key("own"), "-out", "own.pem", "-subj", "/CN=localhost", "-days", "2");
 	for (const [ca, name, commonName, names] of [
 		["ca", "server", "some-queue", "DNS:localhost,IP:127.0.0.1"],
 		["ca", "renewed", "some-queue", "DNS:localhost,IP:127.0.0.1"],

@@ -19,8 +19,8 @@ class Narada {
 	#t;
 	#folder;
 	#port;
-	#client;
 	#options;
+	client;
 	/** Name → what start() gave. */
 	running = new Map();
 
@@ -28,11 +28,11 @@ class Narada {
 		this.#t = t;
 		this.#folder = temporaryFolder(t);
 		this.#port = port;
-		this.#client = new Client(this.server);
-		t.teardown(() => this.#client.close());
-		const database = `sqlite:${join(this.#folder, "narada.db")}`;
+		this.client = new Client(this.server);
+		t.teardown(() => this.client.close());
+		this.database = `sqlite:${join(this.#folder, "narada.db")}`;
 		const limits = ["--delay", "0", "--timeout", `${TIMEOUT_MS}`, "--max-bytes", `${MAX_BYTES}`, "--retry", "100"];
-		this.#options = ["--database", database, ...limits, ...options];
+		this.#options = ["--database", this.database, ...limits, ...options];
 	}
 
 	get server() {
@@ -74,11 +74,11 @@ class Narada {
 	}
 
 	async search(words) {
-		return await ask(this.#client, "search", { words, limit: 50 });
+		return await ask(this.client, "search", { words, limit: 50 });
 	}
 
 	async counts() {
-		return await ask(this.#client, "status");
+		return await ask(this.client, "status");
 	}
 
 	/** The web page; gives its address. */

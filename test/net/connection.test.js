@@ -21,6 +21,7 @@ function recorder(more = {}) {
 	};
 	return {
 		items,
+		put,
 		next: () => (items.length > 0 ? items.shift() : new Promise((resolve) => waiting.push(resolve))),
 		onPacket: (packet) => put([packet.type, packet.text(0)]),
 		onLine: (line) => put(line),
@@ -144,6 +145,30 @@ test("packets and lines come in order, however they were cut", async (t) => {
 	t.deepEqual(await events.next(), [Type.ECHO_RES, "one"]);
 	t.is(await events.next(), "a line");
 	t.deepEqual(await events.next(), [Type.NOOP, ""]);
+});
+
+test("connections that read by turns have each their own packets, also one that was paused", async (t) => {
+	const sizes = [100, 300_000, 70_000, 3_000_000];
+	const wholes = await Promise.all(
+		["a", "b", "c"].map(async (letter) => {
+			const server = await startScripted(t);
+			const events = recorder({ onPacket: (packet) => events.put(packet.keepData()) });
+			const connection = await open(t, server.port, events);
+			return { letter, events, connection, peer: await server.accept() };
+		}),
+	);
+	const packets = wholes.map(({ letter }) =>
+		Buffer.concat(sizes.map((size) => encode(MAGIC_RESPONSE, "ECHO_RES", [letter.repeat(size)]))),
+	);
+	wholes[2].connection.pause();
+	const PIECE = 50_001;
+	for (let at = 0; at < packets[0].length; at += PIECE) {
+		for (const [i, { peer }] of wholes.entries()) peer.raw(packets[i].subarray(at, at + PIECE));
+	}
+	for (const { letter, events, connection } of wholes) {
+		connection.resume();
+		for (const size of sizes) t.true((await events.next()).equals(Buffer.alloc(size, letter)));
+	}
 });
 
 test("with onBytes nothing is parsed", async (t) => {
@@ -286,18 +311,41 @@ testTls("TLS: a certificate of the given CA for the host that was named is trust
 	}
 });
 
+testTls("TLS: on this machine a certificate of the given CA is trusted whatever name is in it", async (t) => {
+	const file = certificates(t);
+	for (const [name, ca] of [
+		["own", "own.pem"],
+		["elsewhere", "ca.pem"],
+	]) {
+		const port = await startTls(t, file, name);
+		for (const host of ["127.0.0.1", "localhost"]) {
+			await open(t, port, recorder(), { host, tls: { caFile: file(ca) } });
+		}
+	}
+	t.pass();
+});
+
 testTls("TLS: a certificate of another CA, of none that is known, or for another host is refused", async (t) => {
 	const file = certificates(t);
-	for (const [name, tls, message] of [
-		["server", { caFile: file("other.pem") }, /its certificate is signed by a CA that is not trusted here/],
-		["server", {}, /its certificate is signed by a CA that is not trusted here/],
+	for (const [name, host, tls, message] of [
+		[
+			"server",
+			"127.0.0.1",
+			{ caFile: file("other.pem") },
+			/its certificate is signed by a CA that is not trusted here/,
+		],
+		["server", "127.0.0.1", {}, /its certificate is signed by a CA that is not trusted here/],
+		["own", "127.0.0.1", {}, /its certificate is signed by itself and not trusted here/],
+		// 0.0.0.0 is no loopback address by its looks, and leads to one.
 		[
 			"elsewhere",
+			"0.0.0.0",
 			{ caFile: file("ca.pem") },
-			/its certificate is not for 127\.0\.0\.1: it names DNS:elsewhere\.example$/,
+			/its certificate is not for 0\.0\.0\.0: it names DNS:elsewhere\.example$/,
 		],
+		["own", "0.0.0.0", { caFile: file("own.pem") }, /its certificate is not for 0\.0\.0\.0: it names CN:localhost$/],
 	]) {
-		const connection = new Connection({ host: "127.0.0.1", port: await startTls(t, file, name), tls }, recorder());
+		const connection = new Connection({ host, port: await startTls(t, file, name), tls }, recorder());
 		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", message);
 	}
 });

@@ -187,3 +187,82 @@ test("kept data does not point into the bytes that were read", (t) => {
 	chunk.fill(0);
 	t.is(kept.toString(), "workload");
 });
+
+/** Feeds bytes as a server does: into the parser's own memory where it offers some, through `shared` otherwise. */
+function feed(parser, bytes, shared, step) {
+	for (let at = 0; at < bytes.length; ) {
+		const room = parser.room;
+		const target = room ?? shared;
+		const count = bytes.copy(target, 0, at, Math.min(bytes.length, at + step()));
+		if (room === undefined) parser.write(shared.subarray(0, count));
+		else parser.filled(count);
+		at += count;
+	}
+}
+
+test("large packets read into the parser's memory, in any pieces and between small ones, come out as they went in", (t) => {
+	const sizes = fc.oneof(
+		fc.nat(50),
+		fc.integer({ min: 30_000, max: 70_000 }),
+		fc.integer({ min: 1 << 20, max: 1_200_000 }),
+	);
+	const items = fc.array(fc.record({ size: sizes, isKept: fc.boolean(), pauses: fc.boolean() }), { maxLength: 8 });
+	const steps = fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1000, max: 262_144 })), {
+		minLength: 1,
+		maxLength: 5,
+	});
+	const property = fc.property(items, steps, (wanted, steps) => {
+		const workloads = wanted.map(({ size }, i) => Buffer.alloc(size, `${i}-${size} `));
+		const kept = [];
+		const intact = [];
+		const parser = new Parser({
+			onPacket(packet) {
+				const { isKept, pauses } = wanted[intact.length];
+				intact.push(packet.view(0).equals(workloads[intact.length]));
+				kept.push(isKept ? packet.keepData() : undefined);
+				if (pauses) parser.pause();
+			},
+			onLine: () => t.fail(),
+			onOversized: () => t.fail(),
+			onGarbage: (reason) => t.fail(reason),
+		});
+		let count = 0;
+		const stream = Buffer.concat(workloads.map((workload) => encodeRequest("ECHO_REQ", [workload])));
+		const shared = Buffer.alloc(262_144);
+		feed(parser, stream, shared, () => {
+			parser.resume(); // nobody reads for a paused one
+			return steps[count++ % steps.length] * (stream.length > 200_000 ? 50 : 1);
+		});
+		for (let i = 0; i < wanted.length; i++) parser.resume();
+		t.deepEqual(
+			intact,
+			wanted.map(() => true),
+		);
+		// What was kept is not touched by the packets that came later.
+		t.true(kept.every((data, i) => data === undefined || data.equals(workloads[i])));
+		t.is(parser.keptBytes, 0);
+	});
+	fc.assert(property, { numRuns: 60 });
+});
+
+test("a packet that became whole while the parser was paused waits for its resume, and one closed meanwhile for nothing", (t) => {
+	for (const isClosed of [false, true]) {
+		const seen = [];
+		const parser = new Parser({
+			onPacket: (packet) => seen.push(packet.keepData().length),
+			onLine: () => {},
+			onOversized: () => {},
+			onGarbage: () => {},
+		});
+		const packet = encodeRequest("ECHO_REQ", [Buffer.alloc(100_000)]);
+		parser.write(packet.subarray(0, 20_000));
+		const count = packet.copy(parser.room, 0, 20_000);
+		parser.pause();
+		if (isClosed) parser.close();
+		parser.filled(count);
+		t.deepEqual(seen, []);
+		parser.write(encodeRequest("ECHO_REQ", ["next"]));
+		parser.resume();
+		t.deepEqual(seen, isClosed ? [] : [100_000, 4]);
+	}
+});

@@ -128,3 +128,20 @@ test("a large result that is still on its way when the server stops, or its clie
 	for await (const bytes of pipe) got += bytes.length;
 	t.is(got, 20 * echo.length);
 });
+
+test("a peer that sends a flood is answered whole and in order, and others are served in between", async (t) => {
+	const { port } = await startServer(t);
+	const [flood, other] = [await dial(t, port), await dial(t, port)];
+	const count = 5000;
+	const packets = Array.from({ length: count }, (_, i) => encodeRequest("ECHO_REQ", [`${i}`]));
+	const order = [];
+	const echoes = (async () => {
+		flood.raw(Buffer.concat(packets));
+		for (let i = 0; i < count; i++) t.deepEqual(await flood.next(), ["ECHO_RES", `${i}`]);
+		order.push("flood");
+	})();
+	await other.settle();
+	order.push("other");
+	await echoes;
+	t.deepEqual(order, ["other", "flood"]);
+});

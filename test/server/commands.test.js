@@ -233,6 +233,11 @@ test("GET_STATUS and GET_STATUS_UNIQUE follow a job through its life", async (t)
 	t.deepEqual(await client.next(), ["WORK_STATUS", handle, "-1", "5abc"]);
 	t.deepEqual(await status("GET_STATUS", handle), ["STATUS_RES", handle, "1", "1", "4294967295", "5"]);
 	t.deepEqual(await status("GET_STATUS_UNIQUE", "u"), ["STATUS_RES_UNIQUE", "u", "1", "1", "4294967295", "5", "1"]);
+	// More than 32 bits: as in gearmand it passes with up to 11 digits.
+	worker.send("WORK_STATUS", handle, "1", "12345678901");
+	t.deepEqual(await client.next(), ["WORK_STATUS", handle, "1", "12345678901"]);
+	worker.send("WORK_STATUS", handle, "1", "123456789012");
+	t.deepEqual(await worker.next(), ["ERROR", "ARGUMENT_TOO_LARGE", "Denominator too large"]);
 	worker.send("WORK_COMPLETE", handle, "");
 	t.deepEqual(await client.next(), ["WORK_COMPLETE", handle, ""]);
 	t.deepEqual(await status("GET_STATUS", handle), ["STATUS_RES", handle, "0", "0", "0", "0"]);

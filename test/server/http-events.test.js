@@ -126,9 +126,9 @@ test("a background job is followed by its handle, and goes on when nobody does",
 		return wire;
 	};
 	const [one, two] = [await follower(), await follower()];
-	t.is(server.jobs.find(handle).clients.length, 2);
+	t.is(server.jobs.find(handle).attachments.length, 2);
 	one.destroy();
-	await until(() => server.jobs.find(handle).clients.length === 1);
+	await until(() => server.jobs.find(handle).attachments.length === 1);
 	worker.send("GRAB_JOB");
 	await worker.next();
 	worker.send("WORK_COMPLETE", handle, "done");

@@ -430,12 +430,12 @@ test("clients of both protocols share a job by its unique", async (t) => {
 	two.write(post("/f", "second", { "X-Gearman-Unique": "u" }));
 	gear.send("SUBMIT_JOB", "f", "u", "third");
 	const [, created] = await gear.next();
-	await until(() => server.jobs.find(created)?.clients.length === 3);
+	await until(() => server.jobs.find(created)?.attachments.length === 3);
 	const [, handle, , , workload] = await grab(worker);
 	t.is(handle, created);
 	t.is(workload, "first");
 	two.destroy();
-	await until(() => server.jobs.find(created).clients.length === 2);
+	await until(() => server.jobs.find(created).attachments.length === 2);
 	worker.send("WORK_DATA", handle, "d");
 	worker.send("WORK_COMPLETE", handle, "c");
 	t.is((await one.answer()).body, "dc");

@@ -152,7 +152,7 @@ test("whatever happens in whatever order, counters are right, nobody stalls, and
 						const sameLine = able.filter((other) => other.queue === job.queue && other.priority === job.priority);
 						t.is(enteredAt.get(job.handle), Math.min(...sameLine.map((other) => enteredAt.get(other.handle))));
 						t.is(table.find(job.handle), job);
-						t.true(worker.jobs.has(job));
+						t.true(worker.jobs.includes(job));
 						break;
 					}
 					case "sleep": {

@@ -20,6 +20,23 @@ test("a connection that never speaks is closed in time; one that spoke once may 
 	t.deepEqual(await worker.settle(), []);
 });
 
+test("by default a connection may wait with its first word until its place is needed", async (t) => {
+	const { server, port } = await startServer(t, { maxConnections: 3 });
+	t.is(server.options.idleTimeoutMs, 0);
+	const pooled = [await dial(t, port), await dial(t, port)];
+	const client = await dial(t, port);
+	await client.settle();
+	// The first of them gives its place to another, once it has been silent for a while.
+	const other = await until(async () => {
+		const wire = await dial(t, port);
+		return (await wire.settle()).length === 0 && wire;
+	});
+	t.is(await pooled[0].next(), "closed");
+	t.deepEqual(await other.settle(), []);
+	t.deepEqual(await pooled[1].settle(), []);
+	t.deepEqual(await client.settle(), []);
+});
+
 test("packets and lines that were begun have to go on", async (t) => {
 	const { server, port } = await startServer(t, { packetTimeoutMs: 200, maxPacketBytes: MEGABYTE });
 	const other = await dial(t, port);

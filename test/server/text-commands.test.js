@@ -128,6 +128,8 @@ test("workers lists every connection, its id and its functions, the last registe
 	for (const name of ["a", "b", "b", "c"]) peer.send("CAN_DO", name);
 	peer.send("CANT_DO", "c");
 	t.deepEqual(await peer.list("workers"), ["1 127.0.0.1 my worker : b b a"]);
+	peer.send("SET_CLIENT_ID", "ended\0by NUL");
+	t.deepEqual(await peer.list("workers"), ["1 127.0.0.1 ended : b b a"]);
 	peer.send("SET_CLIENT_ID", "i".repeat(200));
 	peer.send("RESET_ABILITIES");
 	t.deepEqual(await peer.list("workers"), [`1 127.0.0.1 ${"i".repeat(127)} :`]);

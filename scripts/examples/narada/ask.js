@@ -11,7 +11,7 @@ const PATIENCE_MS = 10_000;
 export async function submit(client, address, depth) {
 	const url = normalize(/^[a-z]+:/i.test(address) ? address : `http://${address}`);
 	if (url === undefined) throw new GearmanError("BAD_ARGUMENT", `${address} is not the address of a web page`);
-	await askInsert(client, { urls: [url], depth, site: siteOf(url) });
+	await askInsert(client, { urls: [url], depth, site: siteOf(url), started: Date.now() });
 	return url;
 }
 

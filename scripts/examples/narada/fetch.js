@@ -14,13 +14,16 @@ const PATIENCE_MS = 1500;
 export function fetchPage({ client, documents, settings, log }) {
 	const robots = new Robots(settings);
 
-	return async ({ id, depth, turn }, signal) => {
-		const page = await documents.get(id);
-		if (page === undefined || !["new", "queued"].includes(page.state) || page.depth !== depth) {
-			// Done by a run that was killed before it could say so, or another job has it, with more depth.
-			if (page?.state === "fetched") await askIndex(client);
+	return async ({ id, depth, attempts, started, turn }, signal) => {
+		const known = await documents.get(id);
+		const isOpen = ["new", "queued"].includes(known?.state);
+		if (!isOpen || known.depth !== depth || known.attempts > attempts) {
+			// Done by a run that was killed before it could say so; or another job has it, with more depth or a later try.
+			if (known?.state === "fetched") await askIndex(client);
 			return;
 		}
+		// Its own count: what the documents say may lag behind, and its next try must not be its equal.
+		const page = { ...known, attempts, started };
 		try {
 			const rules = await robots.rulesFor(page.url, signal);
 			if (!rules.isAllowed(page.url)) return await settle(page, { state: "skipped", reason: "robots.txt" });
@@ -48,7 +51,7 @@ export function fetchPage({ client, documents, settings, log }) {
 	async function follow(page, links, depth) {
 		const site = siteOf(page.url);
 		const urls = links.filter((url) => url !== undefined && url !== page.url && siteOf(url) === site);
-		if (depth >= 0 && urls.length > 0) await askInsert(client, { urls, depth, site });
+		if (depth >= 0 && urls.length > 0) await askInsert(client, { urls, depth, site, started: page.started });
 	}
 
 	async function settle(page, result) {
@@ -63,7 +66,8 @@ export function fetchPage({ client, documents, settings, log }) {
 		const now = Date.now();
 		const isGood = turn !== undefined && now - turn < delayMs + 1000;
 		const mine = isGood ? turn : await documents.takeTurn(new URL(page.url).host, now, delayMs);
-		if (mine - now > PATIENCE_MS) {
+		// A job that comes early, because the server's clock is ahead, waits: to ask again would be to ask for itself.
+		if (!isGood && mine - now > PATIENCE_MS) {
 			await askFetch(client, page, { turn: mine, at: Math.floor(mine / 1000) });
 			return false;
 		}
@@ -72,11 +76,11 @@ export function fetchPage({ client, documents, settings, log }) {
 	}
 
 	async function tryLater(page, error) {
-		const attempts = page.attempts + 1;
-		if (attempts >= settings.tries) return await settle(page, { state: "failed", reason: error.message });
+		const next = { ...page, attempts: page.attempts + 1 };
+		if (next.attempts >= settings.tries) return await settle(page, { state: "failed", reason: error.message });
 		const pauseMs = Math.max(settings.retryMs * 2 ** page.attempts, error.retryAfterMs);
-		await askFetch(client, { ...page, attempts }, { at: Math.ceil((Date.now() + pauseMs) / 1000) });
-		await documents.noteAttempt(page);
+		await askFetch(client, next, { at: Math.ceil((Date.now() + pauseMs) / 1000) });
+		await documents.noteAttempt(next);
 		log(`will try again ${page.url}: ${error.message}`);
 	}
 }

@@ -13,25 +13,31 @@ export const Name = {
 	status: "narada.status",
 };
 
-/** Pages fetched within these seconds are indexed by one job. */
+/** Pages fetched within these seconds are indexed by one job. Clocks may differ by as much. */
 const BATCH_SECONDS = 2;
 
-/** To make URLs known: those of the site that are new get fetched, and their links up to `depth` steps on. */
+/**
+ * To make URLs known: those of the site that are new get fetched, and their links up to `depth` steps on. `started` is when
+ * the crawl was: by it a page is too old, so that no crawl meets a page twice, however long it takes.
+ */
 export async function askInsert(client, task) {
 	await client.background(Name.insert, JSON.stringify(task));
 }
 
-/** To fetch a page; `turn` is when its host may be asked. Equal jobs, asked twice after a crash, run once. */
-export async function askFetch(client, { id, depth, attempts }, { turn, at } = {}) {
+/**
+ * To fetch a page; `turn` is when its host may be asked. Equal jobs, asked twice after a crash, run once. No job may ask for
+ * its equal: it would be taken for itself, and then be gone.
+ */
+export async function askFetch(client, { id, depth, attempts, started }, { turn, at } = {}) {
 	const unique = [id, depth, attempts, turn].join(" ").trim();
-	await client.background(Name.fetch, JSON.stringify({ id, depth, turn }), { unique, at });
+	await client.background(Name.fetch, JSON.stringify({ id, depth, attempts, started, turn }), { unique, at });
 }
 
 /**
- * To index what was fetched up to now. All who ask within BATCH_SECONDS ask for the same job, which starts when they are
- * over: never for each document. A job that already runs has another key, so that no page comes too late for its own.
+ * To index what was fetched up to now. All who ask within BATCH_SECONDS ask for the same job, never for each document. It
+ * starts as long after them: one that already runs has another key, so that no page comes too late for its own.
  */
 export async function askIndex(client) {
-	const at = (Math.floor(Date.now() / 1000 / BATCH_SECONDS) + 1) * BATCH_SECONDS;
+	const at = (Math.floor(Date.now() / 1000 / BATCH_SECONDS) + 2) * BATCH_SECONDS;
 	await client.background(Name.index, "{}", { unique: `${Name.index} ${at}`, at });
 }

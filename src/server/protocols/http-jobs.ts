@@ -81,7 +81,7 @@ function describe(job: Job): object {
 		unique: fromName(job.unique),
 		priority: job.priority === HIGH ? "high" : job.priority === LOW ? "low" : "normal",
 		background: job.isBackground,
-		clients: job.clients.length,
+		clients: job.attachments.length,
 		retries: job.retries,
 		submitted: new Date(job.submittedMs).toISOString(),
 	};

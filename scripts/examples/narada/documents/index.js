@@ -4,7 +4,7 @@
 //                                    followed further than before become "new". Gives all of them that are "new"
 //   noteQueued(pages)                "new" → "queued": a job to fetch each exists
 //   get(id)                          { id, url, depth, state, attempts } or undefined
-//   noteAttempt(page)                one more try
+//   noteAttempt(page)                a job for a try with that number exists: page.attempts came before it
 //   settle(page, result)             "queued" → "fetched" with title and text, or "skipped" or "failed" with a reason
 //   takeTurn(host, now, delayMs)     when that host may be asked next, for the asker alone; in ms
 //   indexSome(limit)                 "fetched" → "indexed", so many at most; gives how many

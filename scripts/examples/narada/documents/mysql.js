@@ -66,8 +66,9 @@ export class MysqlDocuments {
 		return page;
 	}
 
-	async noteAttempt({ id, depth }) {
-		await this.#pool.query("UPDATE documents SET attempts = attempts + 1 WHERE id = ? AND depth = ?", [id, depth]);
+	async noteAttempt({ id, depth, attempts }) {
+		const sql = "UPDATE documents SET attempts = GREATEST(attempts, ?) WHERE id = ? AND depth = ?";
+		await this.#pool.query(sql, [attempts, id, depth]);
 	}
 
 	async settle({ id, depth }, { state, title = null, text = null, reason = null }) {

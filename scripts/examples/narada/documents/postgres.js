@@ -69,8 +69,9 @@ export class PostgresDocuments {
 		return (await this.#query("SELECT id, url, depth, state, attempts FROM documents WHERE id = $1", id))[0];
 	}
 
-	async noteAttempt({ id, depth }) {
-		await this.#query("UPDATE documents SET attempts = attempts + 1 WHERE id = $1 AND depth = $2", id, depth);
+	async noteAttempt({ id, depth, attempts }) {
+		const sql = "UPDATE documents SET attempts = greatest(attempts, $1) WHERE id = $2 AND depth = $3";
+		await this.#query(sql, attempts, id, depth);
 	}
 
 	async settle({ id, depth }, { state, title = null, text = null, reason = null }) {

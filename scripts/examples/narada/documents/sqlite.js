@@ -53,8 +53,8 @@ export class SqliteDocuments {
 		return this.#all("SELECT id, url, depth, state, attempts FROM documents WHERE id = ?", id)[0];
 	}
 
-	async noteAttempt({ id, depth }) {
-		this.#run("UPDATE documents SET attempts = attempts + 1 WHERE id = ? AND depth = ?", id, depth);
+	async noteAttempt({ id, depth, attempts }) {
+		this.#run("UPDATE documents SET attempts = max(attempts, ?) WHERE id = ? AND depth = ?", attempts, id, depth);
 	}
 
 	async settle({ id, depth }, { state, title = null, text = null, reason = null }) {
