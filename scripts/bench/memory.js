@@ -1,5 +1,5 @@
 // What waiting costs: memory for each queued job and each sleeping worker, over the empty server, and the longest pause
-// while a long queue grows and once it is there; as long as it gets in 10 seconds (4 with --quick). A server of its own for
+// while a long queue grows and once it is there; as long as it gets in 10 seconds (3 with --quick). A server of its own for
 // each. Needs Linux.
 import { maxOpenFiles, memory } from "./proc.js";
 import { servers, startServer, withLoad } from "./processes.js";
@@ -44,7 +44,7 @@ async function* idle(load, server, workers) {
 }
 
 export async function* measure({ rounds, isQuick }) {
-	const seconds = isQuick ? 4 : 10;
+	const seconds = isQuick ? 3 : 10;
 	const workers = Math.min(isQuick ? WORKERS / 4 : WORKERS, maxOpenFiles() - 100);
 	for (let round = 0; round < rounds; round++) {
 		for (const kind of kinds) {

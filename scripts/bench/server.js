@@ -3,6 +3,7 @@
 import { servers, withLoad, withServers } from "./processes.js";
 
 export const title = "Jobs through the server, 64 bytes";
+export const rounds = (isQuick) => (isQuick ? 3 : 5);
 
 /** Enough for the time there is. */
 const QUEUED = 400_000;
@@ -33,8 +34,8 @@ for (const [key, { name, latencies }] of Object.entries(loads)) {
 export async function* measure({ rounds, isQuick, jobs }) {
 	yield* withServers(servers, (started) =>
 		withLoad(async function* (load) {
-			const seconds = isQuick ? 0.3 : 2;
-			const queued = jobs ?? (isQuick ? QUEUED / 8 : QUEUED);
+			const seconds = isQuick ? 0.2 : 2;
+			const queued = jobs ?? (isQuick ? QUEUED / 10 : QUEUED);
 			for (let round = 0; round <= rounds; round++) {
 				for (const [key, { name, isQueue, ...how }] of Object.entries(loads)) {
 					for (const { name: subject, port, pid } of started) {

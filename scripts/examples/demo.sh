@@ -40,6 +40,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
+# need PROGRAM: for an example that cannot do without.
+need() { command -v "$1" >/dev/null || fail "needs $1; install the package of that name"; }
+
 # run COMMAND: shows the command and runs it.
 run() {
 	printf '  $ %s\n' "$1"

@@ -136,7 +136,8 @@ export class Task implements PromiseLike<Buffer>, AsyncIterable<TaskEvent> {
 	/** @internal Gives up at the signal, or without a packet for too long. Client only. */
 	watch(limits: TaskLimits, request: { readonly isWritten: boolean; isCancelled: boolean }): void {
 		const { signal, timeoutMs } = limits;
-		if (signal === undefined && timeoutMs === undefined) return;
+		// A closed client has refused it already: nothing is to keep the process alive.
+		if (this.hasEnded || (signal === undefined && timeoutMs === undefined)) return;
 		const end = (code: "ABORTED" | "TIMED_OUT", message: string, cause?: unknown) => {
 			request.isCancelled = true;
 			this.#end(new GearmanError(code, message, { mayHaveRun: request.isWritten, cause }));

@@ -2,11 +2,12 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import ava from "ava";
 import fc from "fast-check";
-import { said, start, temporaryFolder } from "../helpers/program.js";
+import { program, said, start, temporaryFolder } from "../helpers/program.js";
 import { startScripted } from "../helpers/scripted-server.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { startServer } from "../helpers/server.js";
@@ -242,6 +243,33 @@ test("--merge takes what sort takes: -u, -r, -t, words of its own, a last line w
 	t.is((await gearman(["--merge", "-t,", "-k2,2nr", "-f", "echo", "a,9\na,1\n", "b,5\n"])).stdout, "a,9\nb,5\na,1\n");
 	t.is((await gearman(["--merge=-n -r", "-f", "echo", "10\n9\n", "11\n"])).stdout, "11\n10\n9\n");
 	t.is((await gearman(["--merge", "-f", "echo", "a\n"])).stdout, "a\n");
+});
+
+test("--merge keeps what memory should not hold in nameless files, and says so where there is no room", async (t) => {
+	const RUNS = 8;
+	const LINES = 160_000;
+	/** Long lines that begin with a number: every `step`-th of them. */
+	const lines = (first, step) =>
+		Array.from({ length: Math.ceil((LINES - first) / step) }, (_, i) => `${1_000_000 + first + i * step}`.padEnd(999));
+	const linesFrom = (first) => Buffer.from(`${lines(first, RUNS).join("\n")}\n`, "latin1");
+	const { port } = await setUp(t, { run: (workload) => [["WORK_COMPLETE", linesFrom(Number(workload))]] });
+	const folder = temporaryFolder(t);
+	const merge = (TMPDIR) =>
+		start(t, ["-c", `${program} -h 127.0.0.1 -p ${port} -f run --merge 0 1 2 3 4 5 6 7 | md5sum`], {
+			command: "sh",
+			extendEnv: false,
+			env: { PATH: process.env.PATH, LC_ALL: "C", TMPDIR },
+		});
+	const { stdout, stderr } = await merge(folder);
+	t.is(stderr, "");
+	const expected = createHash("md5");
+	for (const line of lines(0, 1)) expected.update(`${line}\n`);
+	t.is(stdout.split(" ")[0], expected.digest("hex"));
+	t.deepEqual(readdirSync(folder), []);
+
+	const nowhere = await merge(join(folder, "nowhere"));
+	t.regex(nowhere.stderr, /^gearman: could not merge: ENOENT/);
+	t.is(nowhere.stdout.split(" ")[0], createHash("md5").update("").digest("hex"));
 });
 
 test("--merge says at once what sort does not take", async (t) => {

@@ -1,5 +1,7 @@
+import { fileURLToPath } from "node:url";
 import test from "ava";
 import { Client } from "../../dist/client/client.js";
+import { run } from "../helpers/programs.js";
 import { startScripted } from "../helpers/scripted-server.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { startServer } from "../helpers/server.js";
@@ -166,6 +168,17 @@ test("a task nobody awaits rejects in silence", async (t) => {
 	t.deepEqual(rejections, []);
 	await rejects(t, looked, "SERVER_ERROR");
 	await rejects(t, looked.handle, "SERVER_ERROR");
+});
+
+test("a task of a client that was closed leaves nothing behind that keeps the program alive", async (t) => {
+	const script = `import { Client } from "gearman";
+		const client = new Client();
+		client.close();
+		client.submit("f", "", { timeoutMs: 3_600_000 }).catch(({ code }) => console.log(code));`;
+	const { stdout } = await run(t, process.execPath, ["--input-type=module", "--eval", script], {
+		cwd: fileURLToPath(new URL("../..", import.meta.url)),
+	});
+	t.is(stdout, "ABORTED\n");
 });
 
 test("the timeout is the longest wait for a sign of life, not for the result", async (t) => {

@@ -62,6 +62,8 @@ test("a proxy on this machine does not make its clients administrators", async (
 	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost"]), 404);
 	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost", "X-Forwarded-For: 192.0.2.1"]), 403);
 	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost", "Forwarded: for=192.0.2.1"]), 403);
+	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost", "X-Real-IP: 192.0.2.1"]), 403);
+	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost", "Via: 1.1 proxy"]), 403);
 	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: evil.example"]), 403);
 	t.is(await statusOf(t, http, "DELETE /jobs/H:1", ["Host: localhost", "Origin: http://evil.example"]), 403);
 });

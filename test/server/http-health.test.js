@@ -35,6 +35,16 @@ test("what is healthy says ok, to GET and without a body to HEAD, on one connect
 	t.is((await wire.answer()).status, 200);
 });
 
+test("who has ended his side is answered, at the first request too", async (t) => {
+	const { http } = await httpServer(t);
+	for (const path of ["/livez", "/readyz", "/metrics", "/", "/api/overview", "/dashboard/", "/jobs/H:test:1"]) {
+		const wire = await talk(t, http);
+		wire.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+		wire.end();
+		t.is((await wire.answer()).status, path === "/jobs/H:test:1" ? 404 : 200, path);
+	}
+});
+
 test("a draining server is live but not ready, and answers until its last job is done", async (t) => {
 	const { server, port, http } = await httpServer(t);
 	const client = await dial(t, port);

@@ -19,5 +19,6 @@ const web = createServer(async (request, response) => {
 web.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${web.address().port}`));
 process.once("SIGTERM", () => {
 	web.close();
+	web.closeAllConnections();
 	client.close();
 });

@@ -6,6 +6,9 @@ import { BlockList, isIP } from "node:net";
 import { hostname } from "node:os";
 import type { Server } from "../server.ts";
 
+/** By these a proxy tells that it speaks for somebody else. */
+const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
+
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
@@ -57,7 +60,7 @@ function mayChange(server: Server, request: IncomingMessage): boolean {
 
 /** On the server's machine, and not speaking for others as a proxy does. */
 function isLocal({ socket, headers }: IncomingMessage): boolean {
-	if (headers.forwarded !== undefined || headers["x-forwarded-for"] !== undefined) return false;
+	if (PROXY_HEADERS.some((name) => headers[name] !== undefined)) return false;
 	const address = (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
 	// A Unix socket has no address.
 	if (address === "") return !socket.destroyed;

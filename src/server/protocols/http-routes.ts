@@ -3,8 +3,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server } from "../server.ts";
 import { answerText } from "./http-answer.ts";
+import { dropFunction, read, setMaxQueue } from "./http-api.ts";
+import { asset, root } from "./http-dashboard.ts";
 import { whyNotChange, whyNotRead, whyNotSubmit, whyNotWatch } from "./http-guard.ts";
+import { livez, readyz } from "./http-health.ts";
 import { cancelJob, runFunction, showJob } from "./http-jobs.ts";
+import { metrics } from "./http-metrics.ts";
+import { watch } from "./http-watch.ts";
 
 /** One request and its answer. */
 export interface Exchange {
@@ -33,74 +38,19 @@ export interface Route {
 	run(exchange: Exchange): void | Promise<void>;
 }
 
-/** The first that fits counts. */
+/** The first that fits counts. What can be answered at once is: whoever has ended his side by then may still read. */
 const routes: readonly Route[] = [
-	{
-		method: "GET",
-		path: "/livez",
-		access: "everybody",
-		run: async (exchange) => (await import("./http-health.ts")).livez(exchange),
-	},
-	{
-		method: "GET",
-		path: "/readyz",
-		access: "everybody",
-		run: async (exchange) => (await import("./http-health.ts")).readyz(exchange),
-	},
-	{
-		method: "GET",
-		path: "/metrics",
-		access: "read",
-		run: async (exchange) => (await import("./http-metrics.ts")).metrics(exchange),
-	},
-	{
-		method: "GET",
-		path: "/",
-		access: "everybody",
-		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
-	},
-	{
-		method: "GET",
-		path: "/dashboard",
-		access: "everybody",
-		run: async (exchange) => (await import("./http-dashboard.ts")).root(exchange),
-	},
-	{
-		method: "GET",
-		path: "/dashboard/",
-		access: "watch",
-		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
-	},
-	{
-		method: "GET",
-		path: "/dashboard/*",
-		access: "watch",
-		run: async (exchange) => (await import("./http-dashboard.ts")).asset(exchange),
-	},
-	{
-		method: "GET",
-		path: "/api/events",
-		access: "watch",
-		run: async (exchange) => (await import("./http-watch.ts")).watch(exchange),
-	},
-	{
-		method: "GET",
-		path: "/api/*",
-		access: "watch",
-		run: async (exchange) => (await import("./http-api.ts")).read(exchange),
-	},
-	{
-		method: "DELETE",
-		path: "/api/functions/*",
-		access: "change",
-		run: async (exchange) => (await import("./http-api.ts")).dropFunction(exchange),
-	},
-	{
-		method: "PUT",
-		path: "/api/functions/*",
-		access: "change",
-		run: async (exchange) => (await import("./http-api.ts")).setMaxQueue(exchange),
-	},
+	{ method: "GET", path: "/livez", access: "everybody", run: livez },
+	{ method: "GET", path: "/readyz", access: "everybody", run: readyz },
+	{ method: "GET", path: "/metrics", access: "read", run: metrics },
+	{ method: "GET", path: "/", access: "everybody", run: root },
+	{ method: "GET", path: "/dashboard", access: "everybody", run: root },
+	{ method: "GET", path: "/dashboard/", access: "watch", run: asset },
+	{ method: "GET", path: "/dashboard/*", access: "watch", run: asset },
+	{ method: "GET", path: "/api/events", access: "watch", run: watch },
+	{ method: "GET", path: "/api/*", access: "watch", run: read },
+	{ method: "DELETE", path: "/api/functions/*", access: "change", run: dropFunction },
+	{ method: "PUT", path: "/api/functions/*", access: "change", run: setMaxQueue },
 	{ method: "GET", path: "/jobs/*", access: "read", run: showJob },
 	{ method: "DELETE", path: "/jobs/*", access: "change", run: cancelJob },
 	{ method: "POST", path: "/*", access: "submit", run: runFunction },
