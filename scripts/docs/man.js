@@ -17,9 +17,10 @@ const PAGES = [
 		exits: [
 			["0", "All jobs are done."],
 			["1", "A job failed, or the command line is wrong."],
-			["69", "No job server could be reached."],
+			["69", "No job server could be reached, it was lost, or nobody can do the function (--require-worker)."],
 			["70", "A bug of this program."],
 			["75", "Timed out."],
+			["Others", "That of the command of --reduce, when all else is done."],
 		],
 		also: ["gearadmin 1", "gearmand 8"],
 	},
@@ -121,12 +122,21 @@ function page({ name, section, summary, about, modes, exits, also }, date) {
 		".Sh ENVIRONMENT",
 		...environment(keys),
 		...(keys.includes("worker") ? WORKER : []),
+		...(name === "gearmand" ? SERVER : []),
+		".Sh FILES",
+		".Bl -tag -width Ds",
+		".It Pa ~/.config/gearman/config.toml",
+		".It Pa /etc/gearman/config.toml",
+		"Options in TOML, a section a mode: the first that is there, unless",
+		".Fl \\-config",
+		"names another.",
 		...(name === "gearmand"
-			? [".Sh FILES", ".Bl -tag -width Ds", ".It Pa /etc/gearmand.conf", "Options, when there is such a file.", ".El"]
+			? [".It Pa /etc/gearmand.conf", "Options as on the command line, when there is such a file."]
 			: []),
+		".El",
 		".Sh EXIT STATUS",
 		".Bl -tag -width Ds",
-		...exits.flatMap(([code, meaning]) => [`.It ${code}`, roff(meaning)]),
+		...exits.flatMap(([code, meaning]) => [`.It ${code}`, ...prose(meaning)]),
 		".El",
 		".Sh EXAMPLES",
 		...keys
@@ -152,6 +162,21 @@ const WORKER = [
 	"A worker that gets SIGTERM or SIGINT takes no more jobs,",
 	"finishes those that run and exits 0;",
 	"a second one kills them and gives them back.",
+];
+
+/** What the server makes of signals. */
+const SERVER = [
+	".Sh SIGNALS",
+	".Bl -tag -width Ds",
+	".It SIGTERM , SIGINT",
+	"Stop: at once, or as",
+	".Fl \\-drain\\-timeout",
+	"says; a second one at once.",
+	".It SIGUSR1 , SIGUSR2",
+	"Take no more connections and jobs, and stop when the last job is done.",
+	".It SIGHUP",
+	"Open the log file anew and read the certificates again.",
+	".El",
 ];
 
 /** File name → text, of every man page. */

@@ -97,7 +97,7 @@ export class Client {
 		return task;
 	}
 
-	/** submit() by callbacks instead of a Task, for many thousand jobs at a time. Signal and timeout are the caller's. */
+	/** @internal submit() by callbacks instead of a Task, for many thousand jobs at a time. Signal and timeout are the caller's. */
 	start(
 		observer: TaskObserver,
 		functionName: string,
@@ -111,7 +111,7 @@ export class Client {
 		return call;
 	}
 
-	/** background() by callbacks. */
+	/** @internal background() by callbacks. */
 	startBackground(
 		observer: Pick<TaskObserver, "onCreated" | "onError">,
 		functionName: string,
@@ -208,16 +208,17 @@ export class Client {
 		for (const link of this.#links) await link.drained();
 	}
 
-	/** Stops reading from all servers until resume(). */
+	/** @internal Stops reading from all servers until resume(). */
 	pause(): void {
 		for (const link of this.#links) link.pause();
 	}
 
+	/** @internal */
 	resume(): void {
 		for (const link of this.#links) link.resume();
 	}
 
-	/** Sends a request to the first of its servers that can be had. Calls only. */
+	/** @internal Sends a request to the first of its servers that can be had. Calls only. */
 	dispatch(call: Call): void {
 		if (this.#isClosed) {
 			call.onError(new GearmanError("ABORTED", "the client was closed"));

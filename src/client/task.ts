@@ -133,7 +133,7 @@ export class Task implements PromiseLike<Buffer>, AsyncIterable<TaskEvent> {
 		}
 	}
 
-	/** Gives up at the signal, or without a packet for too long. Client only. */
+	/** @internal Gives up at the signal, or without a packet for too long. Client only. */
 	watch(limits: TaskLimits, request: { readonly isWritten: boolean; isCancelled: boolean }): void {
 		const { signal, timeoutMs } = limits;
 		// A closed client has refused it already: nothing is to keep the process alive.
@@ -162,7 +162,7 @@ export class Task implements PromiseLike<Buffer>, AsyncIterable<TaskEvent> {
 		else signal?.addEventListener("abort", onAbort);
 	}
 
-	/** Where the packets of this task go. Client only. */
+	/** @internal Where the packets of this task go. Client only. */
 	get observer(): TaskObserver {
 		return {
 			onCreated: (handle, link) => {

@@ -9,7 +9,7 @@ import { Type } from "../protocol/commands.ts";
 import type { FunctionQueue } from "./function-queue.ts";
 import { Gate } from "./gate.ts";
 import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
-import { type JobEvents, JobTable } from "./jobs.ts";
+import { JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { Count, Metrics } from "./metrics.ts";
 import { textOf } from "./names.ts";
@@ -27,28 +27,35 @@ const MAX_TIMER_MS = 0x7fffffff;
 /** How long a stop waits for a store that does not answer. What it then refuses was never acknowledged. */
 const DRAIN_MS = 10_000;
 
-export class Server implements JobEvents {
+/** Members that are marked internal are for the other modules of the server, its job table (as JobEvents) among them. */
+export class Server {
 	readonly options: Settings;
 	readonly log: Log;
+	/** @internal */
 	readonly gate: Gate;
+	/** @internal */
 	readonly patience: Patience;
+	/** @internal */
 	readonly metrics: Metrics;
+	/** @internal */
 	readonly jobs: JobTable;
+	/** @internal */
 	readonly peers = new Set<Peer>();
+	/** @internal */
 	readonly createdMs = Date.now();
-	/** Commands that change something are taken at addresses of their own alone. */
+	/** @internal Commands that change something are taken at addresses of their own alone. */
 	readonly hasAdminListeners: boolean;
 	/** Connections through the admin listeners. */
 	readonly #admins = new WeakSet<Socket>();
-	/** Those who do not take what is sent to them. */
+	/** @internal Those who do not take what is sent to them. */
 	readonly blocked = new Set<Blockable>();
-	/** Takes no new jobs; stops when the last one is done. */
+	/** @internal Takes no new jobs; stops when the last one is done. */
 	isDraining = false;
-	/** Gives jobs to workers; else it stops when the last running one is done. */
+	/** @internal Gives jobs to workers; else it stops when the last running one is done. */
 	isGranting = true;
-	/** Closes all that is open; who leaves now loses no job. */
+	/** @internal Closes all that is open; who leaves now loses no job. */
 	isStopping = false;
-	/** Jobs of the last run are still coming back. */
+	/** @internal Jobs of the last run are still coming back. */
 	isReplaying = true;
 	/** Settles when the jobs of the last run are back. Rejects when the store cannot give them. */
 	replayed: Promise<void> = Promise.resolve();
@@ -195,12 +202,13 @@ export class Server implements JobEvents {
 		return this.#store?.info?.() ?? { name: this.options.store === undefined ? this.options.queueType : "own" };
 	}
 
+	/** @internal */
 	get journal(): Journal {
 		if (this.#journal === undefined) throw new Error("the server has not been started");
 		return this.#journal;
 	}
 
-	/** The clock: ms since 1970. */
+	/** @internal The clock: ms since 1970. */
 	nowMs(): number {
 		return Date.now();
 	}
@@ -300,17 +308,17 @@ export class Server implements JobEvents {
 		this.log.caution(`Anybody who reaches port ${open.port} of this machine may use this server: ${advice}`);
 	}
 
-	/** A connection came in through an admin listener. */
+	/** @internal A connection came in through an admin listener. */
 	addAdmin(socket: Socket): void {
 		this.#admins.add(socket);
 	}
 
-	/** Whether commands that change more than a client's own jobs are taken from a connection. */
+	/** @internal Whether commands that change more than a client's own jobs are taken from a connection. */
 	mayChange(socket: Socket): boolean {
 		return !this.hasAdminListeners || this.#admins.has(socket);
 	}
 
-	/** The Gearman protocol has accepted a connection. */
+	/** @internal The Gearman protocol has accepted a connection. */
 	addPeer(socket: Socket): void {
 		const peer = new Peer(this, socket, ++this.#lastPeerId);
 		this.peers.add(peer);
@@ -318,36 +326,39 @@ export class Server implements JobEvents {
 		this.log.info(`Accepted connection from ${peer.name}`, { peer: peer.name });
 	}
 
-	/** The peer's connection is closed. */
+	/** @internal The peer's connection is closed. */
 	removePeer(peer: Peer): void {
 		this.peers.delete(peer);
 		this.patience.forget(peer);
 		this.log.info(`Disconnected ${peer.name}`, { peer: peer.name });
 	}
 
-	/** The peer has something to send at the end of this turn. */
+	/** @internal The peer has something to send at the end of this turn. */
 	flushLater(peer: Peer): void {
 		peer.isDirty = true;
 		this.#dirty.push(peer);
 		this.scheduleTurn();
 	}
 
+	/** @internal */
 	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
 		if (!this.isGranting) return;
 		worker.receiver.send(Type.NOOP, "");
 	}
 
+	/** @internal */
 	exhausted(job: Job): void {
 		this.log.notice(`Dropped job due to max retry count: ${job.handle} ${job.unique}`, aboutJob(job));
 		for (const { client } of job.attachments) client.receiver.send(Type.WORK_FAIL, job.handle);
 	}
 
+	/** @internal */
 	timedOut(job: Job): void {
 		job.queue.metrics.count(Count.TIMED_OUT, job.priority);
 		this.log.warning(`Worker timeout reached on job, requeueing: ${job.handle} ${job.unique}`, aboutJob(job));
 	}
 
-	/** Cancels a job and tells its clients. False when that has happened already. */
+	/** @internal Cancels a job and tells its clients. False when that has happened already. */
 	cancel(job: Job): boolean {
 		if (job.isCancelled) return false;
 		for (const { client } of this.jobs.cancel(job)) client.receiver.send(Type.WORK_FAIL, job.handle);
@@ -355,7 +366,7 @@ export class Server implements JobEvents {
 	}
 
 	/**
-	 * Drops a function, unless it has workers or running jobs: then false. Jobs still queued for it are cancelled: nobody
+	 * @internal Drops a function, unless it has workers or running jobs: then false. Jobs still queued for it are cancelled: nobody
 	 * could ever get them otherwise.
 	 */
 	dropFunction(queue: FunctionQueue): boolean {
@@ -371,6 +382,7 @@ export class Server implements JobEvents {
 		return true;
 	}
 
+	/** @internal */
 	lost(job: Job): void {
 		job.queue.metrics.count(Count.RETRIED, job.priority);
 		if (job.isStored) this.journal.retry(job);
@@ -378,12 +390,13 @@ export class Server implements JobEvents {
 		if (!this.isGranting) setImmediate(() => this.#stopIfDone());
 	}
 
+	/** @internal */
 	removed(job: Job): void {
 		if (job.isStored) this.journal.remove(job);
 		if (this.isDraining) this.#stopIfDone();
 	}
 
-	/** Something has changed that the end of a turn sees to: commits, replies, the timer. */
+	/** @internal Something has changed that the end of a turn sees to: commits, replies, the timer. */
 	scheduleTurn(): void {
 		if (this.#isTurnScheduled) return;
 		this.#isTurnScheduled = true;
