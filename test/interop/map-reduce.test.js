@@ -140,7 +140,7 @@ test.serial("options that mean nothing together are refused", async (t) => {
 		[["--aggregate", "cat", "--keep"], /--keep and --stream are not for/],
 		[["-0", "cat"], /-0 is for --keep, --split-command and --aggregate/],
 		[["--keep", "-n"], /--keep needs a command/],
-		[["--keep", "cat"], /--keep needs one of -n, -N, -0 and --frames/],
+		[["--keep", "cat"], /--keep needs exactly one of -n, -N, -0 and --frames/],
 		[["--keep", "-n", "-0", "cat"], /--keep needs one of/],
 		[["--frames", "cat"], /--frames is for --keep/],
 	]) {
