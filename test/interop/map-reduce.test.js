@@ -141,7 +141,7 @@ test.serial("options that mean nothing together are refused", async (t) => {
 		[["-0", "cat"], /-0 is for --keep, --split-command and --aggregate/],
 		[["--keep", "-n"], /--keep needs a command/],
 		[["--keep", "cat"], /--keep needs exactly one of -n, -N, -0 and --frames/],
-		[["--keep", "-n", "-0", "cat"], /--keep needs one of/],
+		[["--keep", "-n", "-0", "cat"], /--keep needs exactly one of/],
 		[["--frames", "cat"], /--frames is for --keep/],
 	]) {
 		const { exitCode, stderr } = await run(t, ours.gearman, ["-w", "-f", "x", ...args]);
