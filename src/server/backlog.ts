@@ -94,7 +94,8 @@ export class Backlog {
 		const prefix = this.#prefixOf(handle.slice(0, colon));
 		const number = Number(handle.slice(colon + 1));
 		const isPlain = job.isBackground && job.attachments.length === 0 && job.reducer === undefined && job.dueMs === 0;
-		const isSmall = workload.length <= MAX_WORKLOAD && retries <= MAX_RETRIES;
+		// A store of somebody's own may give back keys of any length.
+		const isSmall = workload.length + job.uniqueKey.length <= MAX_WORKLOAD && retries <= MAX_RETRIES;
 		if (isPlain && isSmall && prefix >= 0 && `${this.#prefixes[prefix]}:${number}` === handle) {
 			let flags = BYTES | (job.isStored ? IS_STORED : 0) | (retries << 8) | (prefix << 16);
 			if (job.unique !== job.uniqueKey) flags |= IS_WORKLOAD_KEY;

@@ -107,13 +107,14 @@ test("what is no plain background job stays a Job and still has its turn", (t) =
 		jobOf(queue, "H:h:2", { isBackground: false }),
 		jobOf(queue, "H:h:3", { workload: Buffer.alloc(5000) }),
 		jobOf(queue, "H:h:4", { retries: 1000 }),
+		jobOf(queue, "H:h:5", { unique: "k".repeat(9000) }),
 		jobOf(queue, "no number"),
 		jobOf(queue, "H:h:007"),
 		jobOf(queue, "H:h:8"),
 	];
 	t.deepEqual(
 		jobs.map((job) => backlog.push(job)),
-		[true, false, false, false, false, false, true],
+		[true, false, false, false, false, false, false, true],
 	);
 	t.deepEqual(
 		[...backlog.jobsOf(queue, NORMAL)].map((job) => job.handle),
