@@ -43,16 +43,23 @@ export interface Reader {
 	receive(bytes: Buffer): void;
 	/** Memory of its own the next bytes had better be read into; asked before each read. */
 	readonly room: Buffer | undefined;
+	/** It copes with more at a time than usual. */
+	readonly isBulky: boolean;
 	/** So many bytes were read into `room`. */
 	filled(count: number): void;
 }
 
-const READ_BYTES = 1 << 18;
+/** Four thousand small packets are long enough a turn. */
+const READ_BYTES = 1 << 16;
+/** The server's CPU time for a foreground job of 64 KiB: 55 µs so, 68 with READ_BYTES for all, 64 with 1 << 20. */
+const BULKY_BYTES = 1 << 18;
 
 const streamWrap = findStreamWrap();
 /** Not touched by a write that ends at once, so one does for all of these. */
 let spare = streamWrap && new streamWrap.WriteWrap();
-let readBuffer: Buffer | undefined;
+/** The same memory for all sockets, as much of it as is read at a time. */
+let usual: Buffer | undefined;
+let bulky: Buffer | undefined;
 
 /** The descriptor of a listener; undefined where it cannot be had. */
 export function descriptorOf(listener: Listener): number | undefined {
@@ -67,25 +74,28 @@ export function readInto(socket: Socket, reader: Reader): Socket {
 		socket.on("data", (bytes: Buffer) => reader.receive(bytes));
 		return socket;
 	}
-	readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES);
-	const shared = readBuffer;
-	let current: Buffer | undefined;
+	bulky ??= Buffer.allocUnsafeSlow(BULKY_BYTES);
+	usual ??= bulky.subarray(0, READ_BYTES);
+	const [small, large] = [usual, bulky];
+	let current = small;
+	let hasBegun = false;
 	handle.readStop();
 	handle.reading = false;
 	const moved = new Socket({
 		handle,
 		allowHalfOpen: socket.allowHalfOpen,
 		onread: {
-			// Called before the first read and after each; undefined: no change.
+			// Called before the first read, when the reader may not be ready yet, and after each; undefined: no change.
 			buffer: () => {
-				const next = (current && reader.room) ?? shared;
-				if (next === current) return undefined;
+				const next = hasBegun ? (reader.room ?? (reader.isBulky ? large : small)) : small;
+				if (hasBegun && next === current) return undefined;
+				hasBegun = true;
 				current = next;
 				return next;
 			},
 			callback: (count: number, bytes: Buffer) => {
-				if (bytes === shared) reader.receive(count === READ_BYTES ? shared : shared.subarray(0, count));
-				else reader.filled(count);
+				if (bytes.buffer !== small.buffer) reader.filled(count);
+				else reader.receive(count === bytes.length ? bytes : bytes.subarray(0, count));
 				return true;
 			},
 		},

@@ -107,6 +107,10 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		return this.#parser.room;
 	}
 
+	get isBulky(): boolean {
+		return this.#parser.isBulky;
+	}
+
 	filled(count: number): void {
 		this.server.metrics.receivedBytes += count;
 		this.#parser.filled(count);

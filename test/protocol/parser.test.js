@@ -266,3 +266,20 @@ test("a packet that became whole while the parser was paused waits for its resum
 		t.deepEqual(seen, isClosed ? [] : [100_000, 4]);
 	}
 });
+
+test("a stream is bulky while a long read holds few packets", (t) => {
+	const parser = new Parser({ onPacket: () => {}, onLine: () => {}, onOversized: () => {}, onGarbage: () => {} });
+	const large = encodeRequest("ECHO_REQ", [Buffer.alloc(40_000)]);
+	const small = encodeRequest("GRAB_JOB");
+	for (const [bytes, isBulky] of [
+		[small, false],
+		[large, true],
+		[small, true], // too short to tell
+		[Buffer.concat(Array.from({ length: 4000 }, () => small)), false],
+		[large.subarray(0, 39_000), true],
+		[large.subarray(39_000), true],
+	]) {
+		parser.write(bytes);
+		t.is(parser.isBulky, isBulky);
+	}
+});

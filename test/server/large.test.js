@@ -1,4 +1,4 @@
-// Large workloads are read into memory that is used again, and written from where they lie: nobody may see another's bytes.
+// Large packets are read into memory shared by all, and written from where they lie: nobody may see another's bytes.
 
 import { once } from "node:events";
 import { connect } from "node:net";
