@@ -23,10 +23,10 @@ export const rows = {
 const SIZE = 100;
 const REPLAYED = 1_000_000;
 
-/** `jobs` a round, and how many one client submits that waits for each: about as long for both. */
+/** `jobs` a round, and how many one client submits that waits for each: for ours enough to be warm after the first ones. */
 const kinds = [
 	{
-		...{ name: "ours", jobs: 100_000, waits: 1000 },
+		...{ name: "ours", jobs: 200_000, waits: 5000 },
 		commandIn: (folder) => [ours, "--server", "--queue-type=sqlite", `--state-dir=${folder}`],
 	},
 	{
@@ -75,7 +75,8 @@ async function* pings(load, { name, port }) {
 		const one = { kind: "jobs", port, functionName: "ping", clients: 1, workers: 1, latencies: true };
 		return (await load.ask({ ...one, seconds })).p99 / 1000;
 	};
-	yield [name, "idle", await ping(1)];
+	await ping(1);
+	yield [name, "idle", await ping(2)];
 	const flood = startLoad();
 	try {
 		const how = { kind: "jobs", port, size: SIZE, isBackground: true, withUniques: true, functionName: "flood" };
