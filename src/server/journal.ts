@@ -50,7 +50,7 @@ const RESERVE = 1_000_000;
  * A batch ends with the change that passes one of these: what comes behind is not to wait for too much, nor are those who
  * have nothing to do with the store, while it is made or its answers are given.
  */
-const BATCH_CHANGES = 1000;
+const BATCH_CHANGES = 500;
 const BATCH_BYTES = 16 << 20;
 /** Answered at a time: others have their turn in between. */
 const ANSWERS = 200;
