@@ -36,6 +36,8 @@ const COMPACT = 1024;
  * machine: 14 to 66 ms without this, 3 to 4 with it, as with no flood at all.
  */
 const MAX_PACKETS = 128;
+/** A client with so many jobs under way does something else than wait for one of them. */
+const MANY_JOBS = 8;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
 const LINGER_MS = 1000;
 
@@ -61,6 +63,8 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	movedAtMs = 0;
 	/** In the server's list of peers to flush. */
 	isDirty = false;
+	/** Something is to leave at the end of this turn, not only results. */
+	#isUrgent = false;
 	isClosed = false;
 	readonly #socket: Socket;
 	readonly #parser: Parser;
@@ -178,7 +182,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		if (this.#held.length > 0) this.#hold(encodeResponse(type, "", packet.keepBody()));
 		else {
 			this.server.metrics.sentBytes += this.#outgoing.forward(type, packet);
-			this.#sent();
+			this.#sent(false);
 		}
 	}
 
@@ -248,9 +252,15 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		this.#parser.resume();
 	}
 
+	/** Only results are to leave, and of a client with many jobs under way: there will be more of them. */
+	get mayWait(): boolean {
+		return !this.#isUrgent && this.client !== undefined && this.client.attachments.length >= MANY_JOBS;
+	}
+
 	/** End of turn: what has gathered leaves in one write. */
 	flush(): void {
 		this.isDirty = false;
+		this.#isUrgent = false;
 		if (this.isClosed) return;
 		const bytes = this.#outgoing.flush();
 		if (bytes > 0) this.#onWritten(bytes);
@@ -282,7 +292,8 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		return this.#outgoing.pending;
 	}
 
-	#sent(): void {
+	#sent(isUrgent = true): void {
+		if (isUrgent) this.#isUrgent = true;
 		if (!this.isDirty) this.server.flushLater(this);
 		if (!this.#isBlocked && this.#outgoing.pending > HIGH_WATER) {
 			this.#isBlocked = true;

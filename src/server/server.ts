@@ -68,6 +68,9 @@ export class Server {
 	readonly #protocols: Protocol[] = [];
 	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#dirty: Peer[] = [];
+	/** When the last turn ended, and what had been read by then. */
+	#turnMs = 0;
+	#turnBytes = 0;
 	#isTurnScheduled = false;
 	readonly #turn = () => this.#endTurn();
 	#timer: NodeJS.Timeout | undefined;
@@ -407,10 +410,27 @@ export class Server {
 	#endTurn(): void {
 		this.#isTurnScheduled = false;
 		this.#journal?.flush();
+		this.#flush();
+		this.#arm();
+	}
+
+	/**
+	 * Results that may wait do while there is more to do, until the clock's next millisecond: those of several turns leave in
+	 * one write, and are answered in one. 8 clients with 32 jobs each under way: 12.2 µs a job without this, 10.0 with it.
+	 */
+	#flush(): void {
+		const nowMs = this.nowMs();
+		const { receivedBytes } = this.metrics;
+		const mayWait = nowMs === this.#turnMs && receivedBytes !== this.#turnBytes;
+		this.#turnMs = nowMs;
+		this.#turnBytes = receivedBytes;
 		const dirty = this.#dirty;
 		this.#dirty = [];
-		for (const peer of dirty) peer.flush();
-		this.#arm();
+		for (const peer of dirty) {
+			if (mayWait && peer.mayWait) this.#dirty.push(peer);
+			else peer.flush();
+		}
+		if (this.#dirty.length > 0) this.scheduleTurn();
 	}
 
 	/** Sets the timer to whatever comes first. */
