@@ -294,7 +294,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 
 	#sent(isUrgent = true): void {
 		if (isUrgent) this.#isUrgent = true;
-		if (!this.isDirty) this.server.flushLater(this);
+		if (!this.isDirty) this.server.turn.flushLater(this);
 		if (!this.#isBlocked && this.#outgoing.pending > HIGH_WATER) {
 			this.#isBlocked = true;
 			this.movedAtMs = this.server.nowMs();
@@ -369,7 +369,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 			this.#leaveRoles();
 			this.#linger(-1);
 		}
-		if (!this.isDirty && !this.isClosed) this.server.flushLater(this);
+		if (!this.isDirty && !this.isClosed) this.server.turn.flushLater(this);
 	}
 
 	#endIfSent(): void {

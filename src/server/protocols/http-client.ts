@@ -136,7 +136,7 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 		else if (!blocked.has(this)) {
 			this.movedAtMs = this.#server.nowMs();
 			blocked.add(this);
-			this.#server.scheduleTurn();
+			this.#server.turn.schedule();
 		}
 	}
 

@@ -43,7 +43,7 @@ export async function runFunction(exchange: Exchange): Promise<void> {
 	const { unique, priority, dueMs } = submission;
 	const incoming = { bytes: workload, dataStart: 0, end: workload.length, keepData: () => workload };
 	submitJob(server, client, functionName, unique, incoming, priority, isBackground, dueMs, undefined);
-	server.scheduleTurn();
+	server.turn.schedule();
 }
 
 export function showJob({ server, request, response, rest: handle }: Exchange): void {
@@ -62,7 +62,7 @@ export function cancelJob({ server, response, rest: handle }: Exchange): void {
 	const job = server.jobs.find(handle);
 	if (job === undefined || !server.cancel(job)) answerText(response, 404, "No such job");
 	else answerText(response, 200, "cancelled");
-	server.scheduleTurn();
+	server.turn.schedule();
 }
 
 function hasWorker(server: Server, functionName: string): boolean {

@@ -1,0 +1,105 @@
+// What a turn of the event loop gathered goes out at its end: first what is to be kept, then replies, a peer's in one
+// write. And the server's only timer: delayed jobs, timeouts, peers that do not take their replies. server.ts owns it.
+
+import type { Blockable } from "./job.ts";
+import type { Peer } from "./peer.ts";
+import type { Server } from "./server.ts";
+
+/** A client that takes nothing is dropped this soon when a worker has to wait for it, and its other clients with it. */
+const WORKER_STALL_MS = 5000;
+const MAX_TIMER_MS = 0x7fffffff;
+
+export class Turn {
+	readonly #server: Server;
+	#dirty: Peer[] = [];
+	#isScheduled = false;
+	readonly #onEnd = () => this.end();
+	/** When the last turn ended, and what had been read by then. */
+	#endedMs = 0;
+	#readBytes = 0;
+	#timer: NodeJS.Timeout | undefined;
+	/** When the timer goes off. */
+	#timerMs = Number.POSITIVE_INFINITY;
+
+	constructor(server: Server) {
+		this.#server = server;
+	}
+
+	/** Something has changed that the end of the turn sees to: commits, replies, the timer. */
+	schedule(): void {
+		if (this.#isScheduled) return;
+		this.#isScheduled = true;
+		// After all sockets that were readable in this turn of the event loop.
+		setImmediate(this.#onEnd);
+	}
+
+	/** The peer has something to send at the end of this turn. */
+	flushLater(peer: Peer): void {
+		peer.isDirty = true;
+		this.#dirty.push(peer);
+		this.schedule();
+	}
+
+	end(): void {
+		this.#isScheduled = false;
+		this.#server.flushJournal();
+		this.#flush();
+		this.#arm();
+	}
+
+	/** The timer is never armed again. */
+	stop(): void {
+		clearTimeout(this.#timer);
+		this.#timerMs = Number.NEGATIVE_INFINITY;
+	}
+
+	/**
+	 * Results that may wait do while there is more to do, until the clock's next millisecond: those of several turns leave in
+	 * one write, and are answered in one. 8 clients with 32 jobs each under way: 12.2 µs a job without this, 10.0 with it.
+	 */
+	#flush(): void {
+		const nowMs = this.#server.nowMs();
+		const { receivedBytes } = this.#server.metrics;
+		const mayWait = nowMs === this.#endedMs && receivedBytes !== this.#readBytes;
+		this.#endedMs = nowMs;
+		this.#readBytes = receivedBytes;
+		const dirty = this.#dirty;
+		this.#dirty = [];
+		for (const peer of dirty) {
+			if (mayWait && peer.mayWait) this.#dirty.push(peer);
+			else peer.flush();
+		}
+		if (this.#dirty.length > 0) this.schedule();
+	}
+
+	/** Sets the timer to whatever comes first. */
+	#arm(): void {
+		const { jobs, blocked, options } = this.#server;
+		let atMs = jobs.nextTickMs();
+		if (blocked.size > 0) atMs = Math.min(atMs, this.#server.nowMs() + Math.min(1000, options.stallMs));
+		if (atMs >= this.#timerMs) return;
+		clearTimeout(this.#timer);
+		this.#timerMs = atMs;
+		const delayMs = Math.min(MAX_TIMER_MS, Math.max(1, atMs - this.#server.nowMs()));
+		this.#timer = setTimeout(() => this.#tick(), delayMs);
+	}
+
+	#tick(): void {
+		this.#timerMs = Number.POSITIVE_INFINITY;
+		const nowMs = this.#server.nowMs();
+		this.#server.jobs.tick(nowMs);
+		for (const peer of this.#server.blocked) if (this.#isStuck(peer, nowMs)) this.#drop(peer);
+		this.#arm();
+	}
+
+	#isStuck({ movedAtMs, holdsUpWorker }: Blockable, nowMs: number): boolean {
+		const { stallMs } = this.#server.options;
+		return nowMs - movedAtMs >= (holdsUpWorker ? Math.min(stallMs, WORKER_STALL_MS) : stallMs);
+	}
+
+	#drop(peer: Blockable): void {
+		const sentence = `${peer.name} does not read its ${peer.pendingBytes} bytes, dropping it`;
+		this.#server.log.warning(sentence, { peer: peer.name });
+		peer.destroy();
+	}
+}
