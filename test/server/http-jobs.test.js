@@ -141,6 +141,8 @@ test("a header that says nothing is 400, in a sentence", async (t) => {
 	const wire = await talk(t, http);
 	for (const [headers, sentence] of [
 		[{ "X-Gearman-Priority": "urgent" }, "x-gearman-priority is high, normal or low\n"],
+		[{ "X-Gearman-Priority": "constructor" }, "x-gearman-priority is high, normal or low\n"],
+		[{ "X-Gearman-Priority": "__proto__" }, "x-gearman-priority is high, normal or low\n"],
 		[{ "X-Gearman-Background": "maybe" }, "x-gearman-background is true or false\n"],
 		[{ "X-Gearman-Unique": "u".repeat(65) }, "x-gearman-unique is over 64 bytes\n"],
 		[{ "X-Gearman-Timeout": "soon" }, "x-gearman-timeout is a time in ms, or as 5s, 2m, 1h\n"],
@@ -372,6 +374,10 @@ test("what is refused is refused before 100 Continue, what is taken after it", a
 	const odd = await talk(t, http);
 	odd.write(post("/f", "", { Expect: "a miracle" }));
 	t.is((await odd.answer()).status, 417);
+	// HTTP/1.0 has no 100 Continue, whoever expects it.
+	const old = await talk(t, http);
+	old.write(post("/f", "w", { Expect: "100-continue", "X-Gearman-Background": "1" }).replace("HTTP/1.1", "HTTP/1.0"));
+	t.is((await old.answer()).status, 202);
 });
 
 test("lengths that lie, and what is no HTTP, harm nobody else", async (t) => {
@@ -379,6 +385,10 @@ test("lengths that lie, and what is no HTTP, harm nobody else", async (t) => {
 	const both = await talk(t, http);
 	both.write(post("/f", "", { "Content-Length": 3, "Transfer-Encoding": "chunked" }));
 	t.is((await both.answer()).status, 400);
+	// A body in a coding we do not know is no workload.
+	const coded = await talk(t, http);
+	coded.write("POST /f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\n\x1f\x8b\x08\r\n0\r\n\r\n");
+	t.is((await coded.answer()).status, 501);
 	const longer = await talk(t, http);
 	longer.write(`${post("/f", "abc", { "X-Gearman-Background": "1" })}def`);
 	t.is((await longer.answer()).status, 202);
