@@ -36,6 +36,9 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	const log = await openLog(options);
 	const server = new Server({ ...settings(options), storeOptions, log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
+	if (!options.ssl && options["ssl-certificate"] !== undefined) {
+		log.caution("--ssl-certificate means nothing without --ssl: connections are not encrypted");
+	}
 	listenToSignals(server, options["drain-timeout"] ?? 0);
 	try {
 		await server.start();

@@ -131,4 +131,10 @@ testTls("--check-config reads the certificates", async (t) => {
 	const { stdout, exitCode } = await start(t, [...args, `--ssl-ca-file=${file("ca.pem")}`]);
 	t.is(exitCode, 0);
 	t.regex(stdout, /^TLS: good; client certificates are required$/m);
+	const past = ["--ssl", `--ssl-certificate=${file("past.pem")}`, `--ssl-key=${file("past.key")}`];
+	const bad = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...past]);
+	t.is(bad.exitCode, 1);
+	t.regex(bad.stdout, /^TLS: NOT GOOD: .*past\.pem has expired: it was good until .*$/m);
+	const without = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...tls.slice(1)]);
+	t.regex(without.stdout, /^TLS: none: there is no --ssl$/m);
 });
