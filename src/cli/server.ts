@@ -88,7 +88,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 			: undefined;
 	return {
 		listen: options.listen ?? [],
-		socketMode: fileMode(options["socket-mode"]),
+		socketMode: Number.parseInt(options["socket-mode"], 8),
 		inherited: inheritedEndpoints(process.env),
 		adminListen: options["admin-listen"],
 		allow: options.allow,
@@ -178,15 +178,6 @@ function roomForConnections(): number {
 	if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
 	const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
 	return soft === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
-}
-
-/** "660" or "0660", as chmod reads it. */
-function fileMode(text: string): number {
-	if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
-	throw new GearmanError(
-		"BAD_ARGUMENT",
-		`the argument ('${text}') for option '--socket-mode' is invalid: it is an octal number such as 0660`,
-	);
 }
 
 /** The state directory is made by root, and belongs to the user. */
