@@ -1,6 +1,7 @@
 // Jobs over HTTP, on raw connections: answers, limits, and what becomes of them when one side leaves.
 
 import test from "ava";
+import { Log } from "../../dist/log.js";
 import { httpServer, talk } from "../helpers/http.js";
 import { dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
@@ -203,8 +204,10 @@ test("WORK_DATA comes at once as chunks; the trailer tells the end, warnings sta
 	t.is((await wire.get("/livez")).status, 200);
 });
 
-test("warnings of a job that only completes are a header each; too many are in the log", async (t) => {
-	const { worker, wire } = await setUp(t);
+test("warnings of a job that only completes are a header each; too many are left out, which is in the log", async (t) => {
+	const lines = [];
+	const log = new Log("DEBUG", "none", (_level, line) => lines.push(line));
+	const { worker, wire } = await setUp(t, "f", { log });
 	wire.write(post("/f"));
 	const [, handle] = await grab(worker);
 	for (let i = 0; i < 20; i++) worker.send("WORK_WARNING", handle, "w".repeat(1000));
@@ -212,6 +215,11 @@ test("warnings of a job that only completes are a header each; too many are in t
 	const { status, all } = await wire.answer();
 	t.is(status, 502);
 	t.is(all.filter((line) => line.startsWith("X-Gearman-Warning: www")).length, 8);
+	t.is(
+		lines.filter((line) => line.endsWith("has more warnings than an answer holds: the others are left out")).length,
+		1,
+	);
+	t.false(lines.some((line) => line.includes("www")));
 });
 
 test("a job that fails after WORK_DATA leaves its answer without an end", async (t) => {
