@@ -229,6 +229,10 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 			/Error while initializing the queue : wishful\n$/,
 		],
 		[
+			["--server", "--log-file=none", "--port=0", "--queue-type=constructor"],
+			/Error while initializing the queue : constructor\n$/,
+		],
+		[
 			[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`],
 			/job-handle-prefix has to be 1 to 50 printable ASCII characters without blanks\n$/,
 		],

@@ -73,7 +73,7 @@ export interface StoreOptions {
 type Load = (options: StoreOptions) => Promise<Store>;
 
 /** Name → how to load it. A store is loaded only when it is chosen. */
-const registry: Record<string, Load | undefined> = {
+const registry: Record<string, Load> = {
 	memory: async () => new (await import("./memory.ts")).MemoryStore(),
 	sqlite: async (options) => new (await import("./sqlite.ts")).SqliteStore(options),
 	file: async (options) => new (await import("./file.ts")).FileStore(options),
@@ -103,7 +103,8 @@ export function keepsFiles(name: string): boolean {
  * module whose default export is a function of StoreOptions that returns a Store.
  */
 export async function loadStore(name: string, options: StoreOptions): Promise<Store | undefined> {
-	const load = registry[plainName(name)];
+	const plain = plainName(name);
+	const load = Object.hasOwn(registry, plain) ? registry[plain] : undefined;
 	const store = load === undefined && /[./@]/.test(name) ? await importStore(name, options) : await load?.(options);
 	if (store === undefined || options.options["store-queue-on-shutdown"] !== "true") return store;
 	return new (await import("./at-shutdown.ts")).AtShutdownStore(store);
