@@ -92,7 +92,7 @@ const client = {
 	reduce: { type: "string", arg: "COMMAND", describe: "Results go to COMMAND's standard input as they come", isAct: true, group: "Map and reduce" },
 	merge: { type: "strings", arg: "SORT-FLAGS", takesFlags: true, describe: "Results are sorted runs: merge them, by what sort understands behind it (--merge -k2,2n)", isAct: true, group: "Map and reduce" },
 	"reduce-function": { type: "string", arg: "NAME", describe: "Results are reduced by jobs of function NAME, as a tree, until one is left", isAct: true, group: "Map and reduce" },
-	"reduce-size": { type: "number", arg: "N", range: [2, 100_000], default: 16, describe: "Results of one reduce job", isAct: true, group: "Map and reduce" },
+	"reduce-size": { type: "number", arg: "N", range: [2, 100_000], describe: "Results of one reduce job; default: 16", isAct: true, group: "Map and reduce" },
 	unordered: { type: "boolean", describe: "Results as they are ready, each whole, instead of in the order of the input", isAct: true, group: "Map and reduce" },
 	retry: { type: "number", arg: "N", range: [0, 10_000], default: 0, describe: "Try a job that failed N more times", isAct: true, group: "Map and reduce" },
 	"keep-going": { type: "boolean", describe: "Go on with the input when a piece failed", isAct: true, group: "Map and reduce" },

@@ -97,6 +97,7 @@ function wantsMap(options: Options<"client">): boolean {
 		options.reduce !== undefined ||
 		options.merge.length > 0 ||
 		options["reduce-function"] !== undefined ||
+		options["reduce-size"] !== undefined ||
 		options.unordered ||
 		options.retry > 0 ||
 		options["keep-going"] ||

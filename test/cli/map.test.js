@@ -437,6 +437,7 @@ test("what does not go together is a usage error", async (t) => {
 		[["--merge", "--json"], "--merge and --json exclude each other"],
 		[["--merge", "--joblog", "x", "--resume"], "--merge and --resume exclude each other"],
 		[["--resume"], "--resume needs --joblog FILE"],
+		[["--reduce-size", "4"], "--reduce-size needs --reduce-function NAME"],
 		[["--split", "0"], "the argument ('0') for option '--split' is invalid"],
 		[["--split-bytes", "many"], "the argument ('many') for option '--split-bytes' is invalid"],
 	]) {
