@@ -267,9 +267,17 @@ test("--merge keeps what memory should not hold in nameless files, and says so w
 	t.is(stdout.split(" ")[0], expected.digest("hex"));
 	t.deepEqual(readdirSync(folder), []);
 
-	const nowhere = await merge(join(folder, "nowhere"));
-	t.regex(nowhere.stderr, /^gearman: could not merge: no such file/);
-	t.is(nowhere.stdout.split(" ")[0], createHash("md5").update("").digest("hex"));
+	const file = join(folder, "file");
+	await writeFile(file, "");
+	for (const [place, reason] of [
+		[join(folder, "nowhere"), "no such directory"],
+		[file, "not a directory"],
+	]) {
+		const nowhere = await merge(place);
+		const [first] = nowhere.stderr.split("\n");
+		t.is(first, `gearman: could not merge: no file can be made in ${place}: ${reason}`);
+		t.is(nowhere.stdout.split(" ")[0], createHash("md5").update("").digest("hex"));
+	}
 });
 
 test("--merge says at once what sort does not take", async (t) => {
