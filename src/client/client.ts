@@ -6,7 +6,8 @@
 // take turns. A server that cannot be reached is passed over as long as nothing was written.
 
 import { GearmanError } from "../errors.ts";
-import { parseServers, type ServerAddress, type TlsFiles } from "../net/connection.ts";
+import { parseServers, type ServerAddress } from "../net/connection.ts";
+import type { TlsFiles } from "../net/tls.ts";
 import { type PacketType, Type } from "../protocol/commands.ts";
 import { encodeRequest, fromName } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
@@ -14,10 +15,17 @@ import { Call, couldNotConnect, limit } from "./call.ts";
 import { murmur3 } from "./hash.ts";
 import { Link, type TaskObserver } from "./link.ts";
 import type { Pieces, ReduceOptions, Reducer } from "./reduce.ts";
-import { argument, encodeBackground, encodeForeground, encodeWithData, toBytes } from "./submission.ts";
+import {
+	argument,
+	type BackgroundOptions,
+	type CallOptions,
+	encodeBackground,
+	encodeForeground,
+	encodeWithData,
+	type SubmitOptions,
+	toBytes,
+} from "./submission.ts";
 import { Task } from "./task.ts";
-
-export type Priority = "high" | "normal" | "low";
 
 export interface ClientOptions {
 	/** Port of servers named without one; 4730. */
@@ -26,28 +34,6 @@ export interface ClientOptions {
 	readonly tls?: TlsFiles;
 	/** False: do not ask for WORK_EXCEPTION; jobs that raise then end as failed. */
 	readonly exceptions?: boolean;
-}
-
-export interface CallOptions {
-	readonly signal?: AbortSignal;
-	/** Longest wait without any sign of life, in ms. */
-	readonly timeoutMs?: number;
-}
-
-export interface SubmitOptions extends CallOptions {
-	/** Jobs of equal function and key run once, all submitters get the result; "-": the workload is the key.
-	 * Default: a fresh UUID, so that no two jobs are taken for one. */
-	readonly unique?: string;
-	readonly priority?: Priority;
-	/** Function that puts the job's results together (SUBMIT_REDUCE_JOB; always of normal priority). */
-	readonly reducer?: string;
-}
-
-export interface BackgroundOptions extends SubmitOptions {
-	/** Earliest start: a Date or Unix seconds (SUBMIT_JOB_EPOCH; always of normal priority, whole seconds). */
-	readonly at?: Date | number;
-	/** Earliest start, from now. */
-	readonly delayMs?: number;
 }
 
 export interface JobStatus {
