@@ -13,7 +13,7 @@ import { encodeRequest, fromName } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
 import { Call, couldNotConnect, limit } from "./call.ts";
 import { murmur3 } from "./hash.ts";
-import { Link, type TaskObserver } from "./link.ts";
+import { Link, numberIn, type TaskObserver } from "./link.ts";
 import type { Pieces, ReduceOptions, Reducer } from "./reduce.ts";
 import {
 	argument,
@@ -138,7 +138,7 @@ export class Client {
 		const packet = [encodeRequest("GET_STATUS_UNIQUE", [argument("unique", unique)])];
 		return await this.#askAll(packet, Type.STATUS_RES_UNIQUE, options, (answer) => ({
 			...readStatus(answer),
-			clients: Number.parseInt(answer.text(5), 10) || 0,
+			clients: numberIn(answer, 5),
 		}));
 	}
 
@@ -309,7 +309,7 @@ function readStatus(answer: Packet): JobStatus {
 	return {
 		isKnown: answer.text(1) === "1",
 		isRunning: answer.text(2) === "1",
-		numerator: Number.parseInt(answer.text(3), 10) || 0,
-		denominator: Number.parseInt(answer.text(4), 10) || 0,
+		numerator: numberIn(answer, 3),
+		denominator: numberIn(answer, 4),
 	};
 }
