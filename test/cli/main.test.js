@@ -3,7 +3,8 @@ import { readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
-import { eventually, program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
+import { program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
+import { until } from "../helpers/until.js";
 
 const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -219,7 +220,7 @@ test("a daemon is in the background once it listens, and has a pid file until it
 
 	process.kill(Number(text), "SIGTERM");
 	t.true(
-		await eventually(() =>
+		await until(() =>
 			stat(file).then(
 				() => false,
 				() => true,
