@@ -11,7 +11,7 @@ import { certificates } from "../helpers/certificates.js";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-/** For the whole of it; it takes about 15 seconds. */
+/** For the whole of it; it takes 10 to 25 seconds. */
 const BOOT_MS = 55_000;
 
 /** The units as they are, found by the container's systemd, with the few seconds a test has. */
