@@ -1,10 +1,11 @@
 // The server's log: one line an event, a no-op for levels that are off. Lines of one turn leave in one write.
 // Lines look as gearmand's do:  "   INFO 2026-01-31 09:05:00.123000 [  main ] Listening on 0.0.0.0:4730"
 // or are JSON:  {"time":"2026-01-31T08:05:00.123Z","level":"info","message":"Listening on 0.0.0.0:4730"}
+// In the systemd journal, which has time and level of its own:  "<6>Listening on 0.0.0.0:4730"
 // Names are in it, and sizes; what is in a job never is.
 
 import { isUtf8 } from "node:buffer";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, writeSync } from "node:fs";
 
 /** From the gravest to the chattiest. A log at a level writes that level and those before it. */
 export const LEVELS = ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"] as const;
@@ -30,6 +31,7 @@ export class Log {
 	readonly isNotice: boolean;
 	readonly isDebug: boolean;
 	readonly #format: LogFormat;
+	readonly #isJournal: boolean;
 	readonly #path: string | undefined;
 	readonly #also: ((level: Level, line: string) => void) | undefined;
 	/** Kinds of errorOnceASecond(), which are few and fixed: when a line was written, and how many were not since. */
@@ -55,6 +57,7 @@ export class Log {
 		this.isDebug = level === "DEBUG";
 		this.#also = also;
 		this.#path = file === "stderr" || file === "none" ? undefined : file;
+		this.#isJournal = file === "stderr" && isJournal(STDERR);
 		if (file === "stderr") this.#fd = STDERR;
 		else if (this.#path !== undefined) this.#fd = openSync(this.#path, "a", 0o640);
 	}
@@ -148,12 +151,23 @@ export class Log {
 	}
 
 	#line(level: Level, message: string, fields?: LogFields): string {
+		// Not above "critical": the journal shows what is graver to everybody who is logged in.
+		const prefix = this.#isJournal ? `<${Math.max(LEVELS.indexOf(level), LEVELS.indexOf("CRITICAL"))}>` : "";
 		if (this.#format === "text") {
-			return `${level.padStart(7)} ${timestamp()} [  main ] ${message.replace(/[\r\n]+/g, " ")}`;
+			const text = message.replace(/[\r\n]+/g, " ");
+			return this.#isJournal ? prefix + text : `${level.padStart(7)} ${timestamp()} [  main ] ${text}`;
 		}
 		const line = { time: new Date().toISOString(), level: level.toLowerCase(), message, ...fields };
-		return JSON.stringify(line, (_, value) => (typeof value === "string" ? decoded(value) : value));
+		return prefix + JSON.stringify(line, (_, value) => (typeof value === "string" ? decoded(value) : value));
 	}
+}
+
+/** Whether systemd has connected this descriptor with its journal, and nobody has redirected it since. */
+function isJournal(fd: number): boolean {
+	const stream = process.env.JOURNAL_STREAM;
+	if (!stream) return false;
+	const { dev, ino } = fstatSync(fd);
+	return stream === `${dev}:${ino}`;
 }
 
 /** The bytes a latin1 string stands for, as text where they are; what is text already stays so. */

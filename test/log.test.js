@@ -1,10 +1,10 @@
 // The server's log in both formats, as whoever reads the file or stderr gets it.
 
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { Log } from "../dist/log.js";
-import { startProgramServer, temporaryFolder } from "./helpers/program.js";
+import { start, startProgramServer, temporaryFolder } from "./helpers/program.js";
 import { dial, startServer } from "./helpers/server.js";
 import { until } from "./helpers/until.js";
 
@@ -89,4 +89,26 @@ test("--log-format json is that of stderr, from the first line to the last", asy
 		.map((line) => JSON.parse(line));
 	t.regex(rows[0].message, /^Starting up with pid/);
 	t.is(rows.at(-1).message, "Shutdown complete");
+});
+
+test("in systemd's journal a line has its level in front as journald reads it, and no time of its own", async (t) => {
+	const path = join(temporaryFolder(t), "journal");
+	const fd = openSync(path, "a");
+	t.teardown(() => closeSync(fd));
+	const { dev, ino } = fstatSync(fd);
+	const args = ["--server", "--listen=127.0.0.1", "--port=0", "--queue-type=builtin", "--verbose=INFO"];
+	const lines = async (stream, ...more) => {
+		truncateSync(path);
+		const child = start(t, [...args, ...more], { stderr: fd, env: { JOURNAL_STREAM: stream } });
+		await until(() => /Listening on/.test(readFileSync(path, "utf8")), "the server listens");
+		child.kill();
+		await child;
+		return readFileSync(path, "utf8").trimEnd().split("\n");
+	};
+	for (const line of await lines(`${dev}:${ino}`)) t.regex(line, /^<[4-6]>[A-Z]/);
+	for (const line of await lines(`${dev}:${ino}`, "--log-format=json")) {
+		t.truthy(JSON.parse(/^<[4-6]>(.*)/.exec(line)[1]).time);
+	}
+	// Another's: stderr was redirected.
+	for (const line of await lines(`${dev}:${ino + 1}`)) t.regex(line, /^ *(NOTICE|INFO) \d{4}-/);
 });

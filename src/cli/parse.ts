@@ -115,13 +115,15 @@ function resolve<M extends Mode>(
 	return read as Options<M>;
 }
 
-/** [variable, value] that speaks for an option, or undefined. */
-function environment(name: string, option: Option, env: Environment): [string, string] | undefined {
+/** [variable, value] that speaks for an option, several values by comma where it may be repeated; or undefined. */
+function environment(name: string, option: Option, env: Environment): [string, ...string[]] | undefined {
 	if (option.isAct) return undefined;
 	for (const variable of variables(name, option)) {
 		const value = env[variable];
 		// Kubernetes sets GEARMAND_PORT=tcp://10.0.0.1:4730 for a service called gearmand.
-		if (value !== undefined && value !== "" && !/^(tcp|udp|sctp):\/\//.test(value)) return [variable, value];
+		if (value !== undefined && value !== "" && !/^(tcp|udp|sctp):\/\//.test(value)) {
+			return [variable, ...(option.type === "strings" ? value.split(",").map((part) => part.trim()) : [value])];
+		}
 	}
 	return undefined;
 }

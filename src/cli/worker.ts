@@ -6,7 +6,7 @@
 
 import { constants } from "node:os";
 import { GearmanError } from "../errors.ts";
-import type { ServerAddress } from "../net/connection.ts";
+import { nameOf as addressOf, type ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
 import type { Job } from "../worker/job.ts";
 import { Worker, type WorkFunction } from "../worker/worker.ts";
@@ -143,7 +143,7 @@ class Watch {
 	}
 
 	connected(server: ServerAddress): void {
-		if (this.#away.delete(server) || this.#isVerbose) say(`connected to ${server.host}:${server.port}`);
+		if (this.#away.delete(server) || this.#isVerbose) say(`connected to ${addressOf(server)}`);
 	}
 
 	disconnected(server: ServerAddress, error: GearmanError): void {

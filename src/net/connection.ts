@@ -12,7 +12,9 @@ import { reasonOf } from "../reason.ts";
 import type { TlsFiles } from "./tls.ts";
 
 export interface ServerAddress {
+	/** Name, address, or "unix:/path". */
 	readonly host: string;
+	/** 0 for a Unix socket. */
 	readonly port: number;
 	/** Present: speak TLS. */
 	readonly tls?: TlsFiles;
@@ -38,6 +40,8 @@ const HIGH_WATER_BYTES = 256 * 1024;
 const JOIN_BYTES = 64 * 1024;
 const KEEPALIVE_IDLE_MS = 60_000;
 const READ_BYTES = 256 * 1024;
+/** How the name of a Unix socket begins. */
+const UNIX = "unix:";
 /** A server that ends a connection so soon, without a word, did not want it. */
 const TURNED_AWAY_MS = 2000;
 
@@ -172,9 +176,7 @@ export class Connection {
 			}
 		}
 		const socket = connectSocket({
-			host,
-			port,
-			autoSelectFamily: true,
+			...(isUnix(host) ? { path: host.slice(UNIX.length) } : { host, port, autoSelectFamily: true }),
 			noDelay: true,
 			keepAlive: true,
 			keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
@@ -309,8 +311,8 @@ export class Connection {
 }
 
 /**
- * "a,b:4731,[::1]:4730" → addresses, in that order. IPv6 goes with brackets, or without when no port follows.
- * Throws BAD_ARGUMENT.
+ * "a,b:4731,[::1]:4730,unix:/path" → addresses, in that order. IPv6 goes with brackets, or without when no port
+ * follows. Unix sockets speak no TLS. Throws BAD_ARGUMENT.
  */
 export function parseServers(
 	text: string | readonly string[],
@@ -322,12 +324,16 @@ export function parseServers(
 	for (const untrimmed of names) {
 		const name = untrimmed.trim();
 		if (name === "") continue;
+		if (isUnix(name) && name.length > UNIX.length) {
+			servers.push({ host: name, port: 0 });
+			continue;
+		}
 		// [host]:port, [host], host:port, or a host with no colon or with several (IPv6)
 		const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(name);
 		const host = match === null ? name : (match[1] ?? match[2]);
 		const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
 		if (match === null && !isIPv6(name)) {
-			throw new GearmanError("BAD_ARGUMENT", `"${name}" is not a server: expected HOST or HOST:PORT`);
+			throw new GearmanError("BAD_ARGUMENT", `"${name}" is not a server: expected HOST, HOST:PORT or unix:PATH`);
 		}
 		if (!Number.isInteger(port) || port < 1 || port > 65_535) {
 			throw new GearmanError("BAD_ARGUMENT", `port ${port} of server "${name}" is not within 1 and 65535`);
@@ -338,8 +344,9 @@ export function parseServers(
 	return servers;
 }
 
-/** "host:port", IPv6 in brackets. */
+/** "host:port", IPv6 in brackets; or "unix:/path". */
 export function nameOf(address: ServerAddress): string {
+	if (isUnix(address.host)) return address.host;
 	return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
@@ -347,6 +354,10 @@ export function nameOf(address: ServerAddress): string {
 export function backoff(attempt: number): number {
 	const longest = Math.min(10_000, 200 * 2 ** Math.min(attempt, 16));
 	return 100 + Math.random() * (longest - 100);
+}
+
+function isUnix(host: string): boolean {
+	return host.startsWith(UNIX);
 }
 
 function isRefused(error: unknown): boolean {

@@ -197,14 +197,22 @@ test("the environment speaks where the command line does not", async (t) => {
 	t.like(await read("client", "-f y", env), { jobs: 7 });
 });
 
+test("what may be repeated on the command line is one variable with commas", async (t) => {
+	const env = { GEARMAN_LISTEN: "127.0.0.1, unix:/run/x", GEARMAN_ALLOW: "unix", GEARMAN_LIBPQ_CONNINFO: "a,b" };
+	const given = await read("server", "", env);
+	t.deepEqual(given.listen, ["127.0.0.1", "unix:/run/x"]);
+	t.deepEqual(given.allow, ["unix"]);
+	t.is(given["libpq-conninfo"], "a,b");
+});
+
 test("a command run by a worker does not take its own job's variables for options", async (t) => {
 	const env = { GEARMAN_FUNCTION: "x", GEARMAN_UNIQUE: "u", GEARMAN_HANDLE: "H:x:1", GEARMAN_STATUS_FD: "3" };
 	t.deepEqual(await read("client", "-f y", env), await read("client", "-f y", {}));
 });
 
 test("the environment's C names are understood", async (t) => {
-	t.like(await read("client", "", { GEARMAN_SERVER: "a:1,b" }), { host: ["a:1,b"] });
-	t.like(await read("worker", "", { GEARMAN_SERVERS: "a,b" }), { host: ["a,b"] });
+	t.like(await read("client", "", { GEARMAN_SERVER: "a:1,b" }), { host: ["a:1", "b"] });
+	t.like(await read("worker", "", { GEARMAN_SERVERS: "a,b" }), { host: ["a", "b"] });
 	t.like(await read("client", "-h c", { GEARMAN_SERVERS: "a,b" }), { host: ["c"] });
 	t.like(await read("server", "", { GEARMAND_PORT: "4731", GEARMAND_SERVER_KEY: "k" }), {
 		port: "4731",

@@ -10,6 +10,7 @@ import { dial } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
 
 const isRoot = process.getuid?.() === 0;
+const onUnix = process.platform === "win32" ? test.skip : test;
 const isLinux = process.platform === "linux";
 const has = (command, flag = "--version") => !execaSync(command, [flag], { reject: false }).failed;
 
@@ -378,6 +379,23 @@ test("options without effect are accepted, a config file and @file are read", as
 	}
 });
 
+onUnix("client, worker and admin reach a server over a Unix socket, and name it", async (t) => {
+	const folder = temporaryFolder(t);
+	const socket = `unix:${join(folder, "socket")}`;
+	const admin = `unix:${join(folder, "admin")}`;
+	await startProgramServer(t, ["--listen", socket, "--admin-listen", admin]);
+	t.is((await start(t, ["--admin", "-h", admin, "--create-function", "f"])).stdout, "OK\n");
+	const worker = start(t, ["-w", "-h", socket, "-v", "-f", "f", "--", "rev"]);
+	await said(worker.stderr, /connected to unix:\/.*\/socket\n/);
+	const { stdout } = await start(t, ["-h", `localhost:1,${socket}`, "-f", "f"], { input: "abc\n" });
+	t.is(stdout, "cba\n");
+	const status = await start(t, ["--admin", "-h", socket, "--status"]);
+	t.is(status.stdout, "f\t0\t0\t1\n.\n");
+	const nobody = await start(t, ["-h", `${socket}2`, "-f", "f"], { input: "" });
+	t.is(nobody.exitCode, 69);
+	t.is(nobody.stderr, `gearman: could not connect to ${socket}2: no such file\n`);
+});
+
 /** A program that opens sockets and hands them over as descriptors 3 and on; it takes no connection itself. */
 const activate = `
 	const { createServer } = require("node:net");
@@ -393,7 +411,7 @@ const activate = `
 		});
 	});`;
 
-(process.platform === "win32" ? test.skip : test)("sockets that were opened for it are listened on", async (t) => {
+onUnix("sockets that were opened for it are listened on", async (t) => {
 	const path = join(temporaryFolder(t), "socket");
 	const args = ["-e", activate, path, program, "--server", "-qbuiltin", "-vvv", "-lstderr"];
 	const child = start(t, args, { command: process.execPath });

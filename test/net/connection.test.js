@@ -55,7 +55,16 @@ test("server lists are host or host:port, by comma or apart, with the default po
 	]);
 });
 
-for (const bad of ["", " , ", "a:b", "a:0", "a:65536", "a:1:", "[::1", "::1]:2", "a:1:2", "http://a:1"]) {
+test("a server may be a Unix socket, which has no port and speaks no TLS", (t) => {
+	const servers = parseServers("unix:/run/a b, c", 9, { caFile: "ca" });
+	t.deepEqual(servers, [
+		{ host: "unix:/run/a b", port: 0 },
+		{ host: "c", port: 9, tls: { caFile: "ca" } },
+	]);
+	t.deepEqual(servers.map(nameOf), ["unix:/run/a b", "c:9"]);
+});
+
+for (const bad of ["", " , ", "unix:", "a:b", "a:0", "a:65536", "a:1:", "[::1", "::1]:2", "a:1:2", "http://a:1"]) {
 	test(`"${bad}" is refused as a server`, (t) => {
 		t.throws(() => parseServers(bad), { name: "GearmanError", code: "BAD_ARGUMENT" });
 	});

@@ -1,17 +1,17 @@
 // What scripts/packaging offers, as far as it can be tried without installing it: units, readiness, socket activation.
 
 import { execFileSync } from "node:child_process";
-import { copyFileSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { execa } from "execa";
-import { freePort } from "./helpers/free-port.js";
-import { program, said, start, temporaryFolder } from "./helpers/program.js";
-import { dial } from "./helpers/server.js";
-import { until } from "./helpers/until.js";
+import { freePort } from "../helpers/free-port.js";
+import { program, said, start, temporaryFolder } from "../helpers/program.js";
+import { dial } from "../helpers/server.js";
+import { until } from "../helpers/until.js";
 
-const packaging = fileURLToPath(new URL("../scripts/packaging/", import.meta.url));
+const packaging = fileURLToPath(new URL("../../scripts/packaging/", import.meta.url));
 
 /** The test, or a skipped one of the same title where a program is not installed. */
 function testWith(...programs) {
@@ -111,9 +111,31 @@ test("the example configuration is good", async (t) => {
 	t.is(exitCode, 0, stdout);
 });
 
+testWith("logrotate")("logrotate moves the log away, and the server goes on in a new one", async (t) => {
+	const folder = temporaryFolder(t);
+	const log = join(folder, "gearmand.log");
+	const pidFile = join(folder, "pid");
+	const text = readFileSync(join(packaging, "gearmand.logrotate"), "utf8")
+		.replaceAll("/var/log/gearman/", `${folder}/`)
+		.replaceAll("/run/gearman/gearmand.pid", pidFile)
+		.replaceAll("gearmand.service", "gearman-test.service");
+	const rules = join(folder, "rules");
+	writeFileSync(rules, text, { mode: 0o644 });
+	start(t, ["--server", "--port=0", "--listen=127.0.0.1", "-qbuiltin", "-vvv", `--log-file=${log}`, `-P${pidFile}`]);
+	await until(() => existsSync(pidFile), "the pid file");
+	const [, port] = await until(() => /Listening on 127\.0\.0\.1:(\d+)/.exec(readFileSync(log, "utf8")), "the port");
+	const rotate = () => execa("logrotate", ["--force", `--state=${join(folder, "state")}`, rules]);
+	t.is((await rotate()).stderr, "");
+	await until(() => /SIGHUP/.test(readFileSync(`${log}.1`, "utf8")), "the last line of the old log");
+	await dial(t, Number(port));
+	await until(() => /^ +INFO .* Accepted connection/.test(readFileSync(log, "utf8")), "the first line of the new log");
+	t.is((await rotate()).stderr, "");
+	t.true(existsSync(`${log}.2.gz`));
+});
+
 test("the Dockerfile copies what is there, and runs as nobody special", (t) => {
 	const text = readFileSync(join(packaging, "Dockerfile"), "utf8");
-	const root = fileURLToPath(new URL("..", import.meta.url));
+	const root = fileURLToPath(new URL("../..", import.meta.url));
 	for (const [, names] of text.matchAll(/^COPY (?!--from)(.+) \S+$/gm)) {
 		for (const name of names.split(" ")) t.notThrows(() => execFileSync("test", ["-e", join(root, name)]), name);
 	}
