@@ -47,7 +47,7 @@ const tls = {
 } as const satisfies Record<string, Option>;
 
 const connection = {
-	host: { type: "strings", short: "h", arg: "HOST[:PORT],…", describe: "Job server; several by comma or repetition", default: "localhost", env: ["GEARMAN_SERVER", "GEARMAN_SERVERS"], group: "Connection" },
+	host: { type: "strings", short: "h", arg: "HOST[:PORT],…", describe: "Job server, or unix:PATH; several by comma or repetition", default: "localhost", env: ["GEARMAN_SERVER", "GEARMAN_SERVERS"], group: "Connection" },
 	port: { type: "string", short: "p", arg: "PORT", describe: "Port of servers named without one", default: "4730", env: ["GEARMAND_PORT"], group: "Connection" },
 	...tls,
 } as const satisfies Record<string, Option>;

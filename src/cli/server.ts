@@ -16,6 +16,7 @@ import { notify, startWatchdog } from "./systemd.ts";
 
 /** Headings of the options that stores read. */
 const STORE_GROUPS: ReadonlySet<string> = new Set(["Store", "Databases"]);
+const TLS_IS_OFF = "TLS is off: --ssl-certificate has no effect without --ssl";
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
@@ -35,6 +36,7 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	if (options.user !== undefined) await switchUser(options.user, stateDir);
 	const log = await openLog(options);
 	const server = new Server({ ...settings(options), storeOptions, log });
+	if (options["ssl-certificate"] !== undefined && !options.ssl) log.caution(TLS_IS_OFF);
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
 	listenToSignals(server, options["drain-timeout"] ?? 0);
 	try {

@@ -20,6 +20,7 @@ export interface TlsFiles {
 }
 
 export interface ServerAddress {
+	/** A name or an address; or unix:PATH, which has no port and speaks no TLS. */
 	readonly host: string;
 	readonly port: number;
 	/** Present: speak TLS. */
@@ -39,6 +40,7 @@ export interface ConnectionEvents {
 
 /** Port of a server named without one. */
 export const DEFAULT_PORT = 4730;
+const UNIX = "unix:";
 
 /** send() says false while more than this many bytes wait; not under the sockets' own high-water mark (64 KiB). */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -84,7 +86,8 @@ export class Connection {
 	 * Rejects COULD_NOT_CONNECT, ABORTED, or BAD_ARGUMENT when a certificate file cannot be read.
 	 */
 	async connect(signal?: AbortSignal): Promise<void> {
-		const { host, port, tls } = this.address;
+		const { host, port } = this.address;
+		const tls = this.#tls;
 		throwIfAborted(signal);
 		const secure = tls === undefined ? undefined : await import("./tls.ts");
 		const context = tls === undefined ? undefined : secure?.readTlsFiles(tls);
@@ -180,9 +183,7 @@ export class Connection {
 			}
 		}
 		const socket = connectSocket({
-			host,
-			port,
-			autoSelectFamily: true,
+			...(host.startsWith(UNIX) ? { path: host.slice(UNIX.length) } : { host, port, autoSelectFamily: true }),
 			noDelay: true,
 			keepAlive: true,
 			keepAliveInitialDelay: KEEPALIVE_IDLE_MS,
@@ -195,9 +196,13 @@ export class Connection {
 		return socket;
 	}
 
+	get #tls(): TlsFiles | undefined {
+		return this.address.host.startsWith(UNIX) ? undefined : this.address.tls;
+	}
+
 	/** The parser keeps nothing of what it is given. */
 	get #readsInPlace(): boolean {
-		return this.#parser !== undefined && this.address.tls === undefined;
+		return this.#parser !== undefined && this.#tls === undefined;
 	}
 
 	/** Instead of "data" events. */
@@ -233,7 +238,8 @@ export class Connection {
 		socket.on("drain", () => this.#release());
 		let reason = "it was closed by the server";
 		socket.on("error", (error) => {
-			reason = reasonOf(error);
+			// What OpenSSL throws here tells no more than that the server refused us; #likelyCause() says why.
+			if (!isOpenSslError(error)) reason = reasonOf(error);
 		});
 		socket.on("close", () => {
 			const isTurnedAway = isSilent && socket.bytesWritten > 0 && Date.now() - openedMs < TURNED_AWAY_MS;
@@ -245,7 +251,8 @@ export class Connection {
 	}
 
 	#likelyCause(): string {
-		const { tls } = this.address;
+		const tls = this.#tls;
+		if (this.address.host.startsWith(UNIX)) return "it may not let us in";
 		if (tls === undefined) return "it may speak TLS (-S), or not let this machine in";
 		if (tls.certificateFile !== undefined) return "it may not accept our certificate, or not let this machine in";
 		return "it may want a certificate (--ssl-certificate, --ssl-key), or not let this machine in";
@@ -312,7 +319,8 @@ export class Connection {
 }
 
 /**
- * "a,b:4731,[::1]:4730" → addresses, in that order. IPv6 goes with brackets, or without when no port follows.
+ * "a,b:4731,[::1]:4730,unix:/run/gearman/socket" → addresses, in that order. IPv6 goes with brackets, or without when no
+ * port follows.
  * Throws BAD_ARGUMENT.
  */
 export function parseServers(
@@ -325,12 +333,17 @@ export function parseServers(
 	for (const untrimmed of names) {
 		const name = untrimmed.trim();
 		if (name === "") continue;
+		// The kernel would cut a longer one off in silence.
+		if (/^unix:.{1,107}$/.test(name)) {
+			servers.push({ host: name, port: 0 });
+			continue;
+		}
 		// [host]:port, [host], host:port, or a host with no colon or with several (IPv6)
 		const match = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d+))?$/.exec(name);
 		const host = match === null ? name : (match[1] ?? match[2]);
 		const port = match?.[3] === undefined ? defaultPort : Number(match[3]);
 		if (match === null && !isIPv6(name)) {
-			throw new GearmanError("BAD_ARGUMENT", `"${name}" is not a server: expected HOST or HOST:PORT`);
+			throw new GearmanError("BAD_ARGUMENT", `"${name}" is not a server: expected HOST, HOST:PORT or unix:PATH`);
 		}
 		if (!Number.isInteger(port) || port < 1 || port > 65_535) {
 			throw new GearmanError("BAD_ARGUMENT", `port ${port} of server "${name}" is not within 1 and 65535`);
@@ -341,8 +354,9 @@ export function parseServers(
 	return servers;
 }
 
-/** "host:port", IPv6 in brackets. */
+/** "host:port", IPv6 in brackets; "unix:/path" as it is. */
 export function nameOf(address: ServerAddress): string {
+	if (address.host.startsWith(UNIX)) return address.host;
 	return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
@@ -354,6 +368,10 @@ export function backoff(attempt: number): number {
 
 function isRefused(error: unknown): boolean {
 	return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
+}
+
+function isOpenSslError(error: Error): boolean {
+	return "code" in error && typeof error.code === "string" && error.code.startsWith("ERR_SSL_");
 }
 
 function isIpAddress(host: string): boolean {

@@ -87,6 +87,16 @@ test("a server, a client and an admin take their options from the file", async (
 	t.regex((await start(t, ["--status"], { env })).stderr, refused);
 });
 
+testTls("certificates without --ssl: the server, and --check-config, say that TLS is off", async (t) => {
+	const file = certificates();
+	const tls = ["--ssl-certificate", file("server.pem"), "--ssl-key", file("server.key")];
+	const { child } = await startProgramServer(t, tls);
+	const checked = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...tls]);
+	t.regex(checked.stdout, /^TLS: none: --ssl-certificate has no effect without --ssl$/m);
+	child.kill();
+	t.regex((await child).stderr, /WARNING .* TLS is off: --ssl-certificate has no effect without --ssl\n/);
+});
+
 test("--check-config says what it found, listens nowhere and makes no file", async (t) => {
 	const folder = temporaryFolder(t);
 	const { port } = await startProgramServer(t);
@@ -111,6 +121,7 @@ test("--check-config says what it found, listens nowhere and makes no file", asy
 		],
 		[["--queue-type=wishful"], /^store: NOT GOOD: there is no store "wishful"$/m],
 		[["--queue-type=redis", `--redis-port=${await freePort()}`], /^store: NOT GOOD: .*/m],
+		[["--log-file=/no/log"], /^log-file: NOT GOOD: \/no cannot be written: no such directory$/m],
 		[["--protocol=smoke"], /^protocol smoke: NOT GOOD: there is no such protocol$/m],
 	]) {
 		const base = more.some((arg) => arg.startsWith("--queue")) ? args : [...args, `--state-dir=${folder}`];

@@ -53,9 +53,13 @@ test("server lists are host or host:port, by comma or apart, with the default po
 		{ host: "b", port: 9, tls: { caFile: "ca" } },
 		{ host: "c", port: 1, tls: { caFile: "ca" } },
 	]);
+	t.deepEqual(parseServers("unix:/run/gearman/socket,a", 9), [
+		{ host: "unix:/run/gearman/socket", port: 0 },
+		{ host: "a", port: 9 },
+	]);
 });
 
-for (const bad of ["", " , ", "a:b", "a:0", "a:65536", "a:1:", "[::1", "::1]:2", "a:1:2", "http://a:1"]) {
+for (const bad of ["", " , ", "a:b", "a:0", "a:65536", "a:1:", "[::1", "::1]:2", "a:1:2", "http://a:1", "unix:"]) {
 	test(`"${bad}" is refused as a server`, (t) => {
 		t.throws(() => parseServers(bad), { name: "GearmanError", code: "BAD_ARGUMENT" });
 	});

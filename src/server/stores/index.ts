@@ -93,6 +93,9 @@ const aliases: Record<string, string> = {
 	libmemcached: "memcached",
 };
 
+/** What --queue-type may be, beside paths and packages. */
+export const storeNames: readonly string[] = Object.keys(registry);
+
 /** True for a store whose files are in the state directory. */
 export function keepsFiles(name: string): boolean {
 	return ["sqlite", "file"].includes(plainName(name));
