@@ -70,6 +70,12 @@ async function workOf(
 	onBroken: (error: NodeJS.ErrnoException) => void,
 ): Promise<Work> {
 	checkTogether(options, operands);
+	if (operands.length > 0) {
+		const { programOf, whyNotStartable } = await import("../worker/program.ts");
+		const [file] = programOf(operands);
+		const reason = whyNotStartable(file);
+		if (reason !== undefined) say(`${file}: ${reason}: every job will fail until it can be started`);
+	}
 	const stderr = options.stderr === "warning" ? "warning" : "inherit";
 	const timeoutMs = options["job-timeout"];
 	if (options["split-command"] !== undefined || options.aggregate !== undefined) {

@@ -170,6 +170,22 @@ test("a failing command is a line on the worker's stderr and a failed job", asyn
 	t.pass();
 });
 
+test("a command that cannot be started is told at once, not with the first job", async (t) => {
+	const { port } = await startServer(t);
+	const plain = join(await folder(t), "plain");
+	await writeFile(plain, "");
+	for (const [command, reason] of [
+		[["./does-not-exist"], "./does-not-exist: no such file"],
+		[["does-not-exist", "-x"], "does-not-exist: no such file"],
+		[[plain], `${plain}: permission denied`],
+		[[tmpdir()], `${tmpdir()}: it is a directory`],
+	]) {
+		const worker = start(t, "-h", "127.0.0.1", "-p", port, "-f", "x", "--", ...command);
+		await until(() => worker.lines().length > 0);
+		t.deepEqual(worker.lines(), [`gearman: ${reason}: every job will fail until it can be started`]);
+	}
+});
+
 test("--job-timeout fails the job", async (t) => {
 	const { port } = await startServer(t);
 	start(t, "-p", port, "-f", "x", "--job-timeout", "100ms", "sleep", "1000");
