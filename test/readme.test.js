@@ -2,7 +2,6 @@
 // stand, by bash with gearman on its path.
 
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -97,26 +96,12 @@ testWith(
 		const env = { GEARMAN_LISTEN: "127.0.0.1", GEARMAN_STATE_DIR: folder, GEARMAN_LOG_FILE: join(folder, "log") };
 		const { stdout, stderr } = await runShell(t, "gearman --server -d", port, folder, { env });
 		t.is(stdout, "olleh\n");
-		t.is(stderr, "");
+		// The worker may see the server end before it has ended itself.
+		t.regex(stderr, /^(gearman: lost the connection to [^\n]*; trying again\n)?$/);
 		const gone = await start(t, ["--admin", "-h", `127.0.0.1:${port}`, "--getpid"]);
 		t.is(gone.exitCode, 69);
 	},
 );
-
-testWith(["awk", "sha256sum", "xargs"], "the examples of map and reduce do what is said of them", async (t) => {
-	const { port } = await startProgramServer(t);
-	const folder = temporaryFolder(t);
-	const lines = Array.from({ length: 25_000 }, (_, i) => `x ${(i * 7919) % 25_000}\n`);
-	const log = lines.join("");
-	await Promise.all(["access.log", "table"].map((name) => writeFile(join(folder, name), log)));
-	const { stdout, stderr } = await runShell(t, "--split-null", port, folder);
-	t.is(stderr, "");
-	const sum = createHash("sha256").update(log).digest("hex");
-	const counts = ["10000", "10000", "5000", "25000", `${sum}  ./access.log`, "10000", "25000", ""];
-	t.is(stdout, counts.join("\n"));
-	const sorted = lines.map((_, i) => `x ${i}\n`).join("");
-	t.is(readFileSync(join(folder, "sorted"), "utf8"), sorted);
-});
 
 testWith(["sed", "seq"], "the example of a command that stays answers each line", async (t) => {
 	const { port } = await startProgramServer(t);
