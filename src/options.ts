@@ -12,6 +12,8 @@ export interface Option {
 	/** The argument's name in --help: HOST, N … */
 	readonly arg?: string;
 	readonly default?: string | number | boolean;
+	/** What a string has to look like: 64K, or an octal 0660. */
+	readonly form?: "size" | "mode";
 	/** The only values allowed. */
 	readonly choices?: readonly string[];
 	/** Smallest and largest number allowed. */
@@ -153,7 +155,7 @@ const worker = {
 const server = {
 	server: { type: "boolean", describe: "Run as job server (implied when called as gearmand)", isAct: true },
 	listen: { type: "strings", short: "L", arg: "ADDRESS", describe: "Address or host name to listen on, as ADDRESS:PORT with a port of its own, or unix:PATH; may be repeated; default: all", group: "Network" },
-	"socket-mode": { type: "string", arg: "MODE", default: "0660", describe: "File mode of Unix sockets", group: "Network" },
+	"socket-mode": { type: "string", arg: "MODE", form: "mode", default: "0660", describe: "File mode of Unix sockets", group: "Network" },
 	port: { type: "string", short: "p", arg: "PORT", default: "4730", describe: "Port or service name", env: ["GEARMAND_PORT"], group: "Network" },
 	backlog: { type: "number", short: "b", arg: "N", range: [1, 65_535], default: 511, describe: "Connections the kernel may hold for us to accept", group: "Network" },
 	"keepalive-idle": { type: "number", arg: "SECONDS", range: [-1, 32_767], default: 60, describe: "Idle seconds before the first keepalive probe; -1: the system's", group: "Network" },
@@ -168,8 +170,8 @@ const server = {
 	deny: { type: "strings", arg: "RULE", describe: "Keep out who matches, whatever --allow says; may be repeated", group: "Access" },
 	"max-connections": { type: "number", arg: "N", range: [1, MAX_32], describe: "Connections at once; default: what the limit of open files leaves room for", group: "Limits" },
 	"max-connections-per-address": { type: "number", arg: "N", range: [1, MAX_32], describe: "Of one address (or IPv6 /64) other than this machine's own; default: three quarters of all", group: "Limits" },
-	"max-packet-size": { type: "string", arg: "BYTES", default: "256M", describe: "Largest packet accepted, with K, M or G", group: "Limits" },
-	"max-unfinished-size": { type: "string", arg: "BYTES", describe: "Memory for packets that are not whole yet, over all connections; default: a quarter of the memory there is", group: "Limits" },
+	"max-packet-size": { type: "string", arg: "BYTES", form: "size", default: "256M", describe: "Largest packet accepted, with K, M or G", group: "Limits" },
+	"max-unfinished-size": { type: "string", arg: "BYTES", form: "size", describe: "Memory for packets that are not whole yet, over all connections; default: a quarter of the memory there is", group: "Limits" },
 	"packet-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "60s", describe: "Drop a connection whose packet does not move on by 16K in TIME; 0: never", group: "Limits" },
 	"idle-timeout": { type: "duration", arg: "TIME", range: [0, MAX_32], default: "0", describe: "Close a connection that has never said anything after TIME; 0: only when its place is needed", group: "Limits" },
 	"job-retries": { type: "number", short: "j", arg: "N", range: [-1, MAX_32], default: -1, describe: "Fail a job when its Nth worker is lost; -1: never; 0 is as 1 (gearmand 1.1 read 0 as never)", group: "Jobs" },

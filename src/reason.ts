@@ -29,6 +29,7 @@ export function reasonOf(error: unknown, instead: Readonly<Record<string, string
 	if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0], instead);
 	if (!(error instanceof Error)) return String(error);
 	const code = "code" in error && typeof error.code === "string" ? error.code : "";
-	// "ENOSPC: no space left on device, write" has the reason in the middle.
-	return instead[code] ?? REASONS[code] ?? /^E[A-Z0-9]+: (.+?), \w+/.exec(error.message)?.[1] ?? error.message;
+	// "ENOSPC: no space left on device, write" and "80…:error:0A…:SSL routines:f:no shared cipher:…" have it in the middle.
+	const inside = /^E[A-Z0-9]+: (.+?), \w+|:SSL routines:[^:]*:([^:]*)/.exec(error.message);
+	return instead[code] ?? REASONS[code] ?? inside?.[1] ?? inside?.[2] ?? error.message;
 }

@@ -37,8 +37,9 @@ export async function checkConfig(server: Server, options: Options<"server">): P
 	}
 	await check("TLS", async () => {
 		await server.gate.open();
-		if (tls === undefined)
-			return options["ssl-certificate"] === undefined ? "none" : "none: --ssl-certificate has no effect without --ssl";
+		if (tls === undefined) return options["ssl-certificate"] === undefined ? "none" : "none: there is no --ssl";
+		const why = (await import("../net/tls.ts")).whyNotNow(tls.certificateFile);
+		if (why !== undefined) throw new Error(why);
 		if (tls.caFile === undefined) return "good; clients need no certificate";
 		return `good; client certificates are ${tls.verify === "optional" ? "optional" : "required"}`;
 	});

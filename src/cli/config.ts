@@ -16,16 +16,20 @@ export interface Configured {
 	readonly where: string;
 }
 
-/** The section of one mode. Throws GearmanError BAD_ARGUMENT, with file and line where they are known. */
+/**
+ * The section of one mode. Adds to `problems` a sentence for each thing that is wrong, with file and line where they are
+ * known. Throws GearmanError BAD_ARGUMENT for a file that cannot be read at all.
+ */
 export function readConfig(
 	path: string,
 	mode: string,
 	modes: readonly string[],
 	rows: Readonly<Record<string, Option>>,
+	problems: string[],
 ): Map<string, Configured> {
 	const text = readText(path);
-	const refuse = (section: string, key: string | undefined, why: string): never => {
-		throw new GearmanError("BAD_ARGUMENT", `${place(path, lineOf(text, section, key))}: ${why}`);
+	const refuse = (section: string, key: string | undefined, why: string): void => {
+		problems.push(`${place(path, lineOf(text, section, key))}: ${why}`);
 	};
 	const document = parseText(path, text);
 	for (const [section, table] of Object.entries(document)) {
@@ -35,25 +39,35 @@ export function readConfig(
 				undefined,
 				`"${section}" is no section; there are ${modes.map((name) => `[${name}]`).join(", ")}`,
 			);
-		}
-		if (!isTable(table)) refuse(section, undefined, `"${section}" has to be a section: [${section}]`);
+		} else if (!isTable(table)) refuse(section, undefined, `"${section}" has to be a section: [${section}]`);
 	}
 	const configured = new Map<string, Configured>();
-	for (const [key, value] of Object.entries(document[mode] ?? {})) {
-		const option = Object.hasOwn(rows, key) ? rows[key] : undefined;
-		if (option === undefined) return refuse(mode, key, `[${mode}] has no option "${key}"`);
-		if (option.isAct || key === "config" || key === "config-file") {
-			refuse(mode, key, `"${key}" belongs on the command line: it says what to do, not how`);
+	const section = document[mode];
+	for (const [key, value] of isTable(section) ? Object.entries(section) : []) {
+		const why = whyNot(mode, key, value, Object.hasOwn(rows, key) ? rows[key] : undefined);
+		if (why !== undefined) refuse(mode, key, why);
+		else {
+			configured.set(key, {
+				texts: (Array.isArray(value) ? value : [value]).map(String),
+				where: `"${key}" in ${place(path, lineOf(text, mode, key))}`,
+			});
 		}
-		const values = Array.isArray(value) ? value : [value];
-		if (Array.isArray(value) && option.type !== "strings") refuse(mode, key, `"${key}" has one value, not a list`);
-		if (!values.every(isPlain)) refuse(mode, key, `"${key}" has to be a string, a number, true or false`);
-		configured.set(key, {
-			texts: values.map(String),
-			where: `"${key}" in ${place(path, lineOf(text, mode, key))}`,
-		});
 	}
 	return configured;
+}
+
+/** Why a key cannot have that value; undefined when it can, as far as its type goes. */
+function whyNot(mode: string, key: string, value: unknown, option: Option | undefined): string | undefined {
+	if (option === undefined) return `[${mode}] has no option "${key}"`;
+	if (option.isAct || key === "config" || key === "config-file") {
+		return `"${key}" belongs on the command line: it says what to do, not how`;
+	}
+	if (Array.isArray(value) && option.type !== "strings") return `"${key}" has one value, not a list`;
+	const values = Array.isArray(value) ? value : [value];
+	if (!values.every(isPlain)) return `"${key}" has to be a string, a number, true or false`;
+	// TOML's 0o660 comes as 432, which would be read as an octal number once more.
+	if (option.form === "mode" && typeof value !== "string") return `"${key}" has to be a string, as "0660"`;
+	return undefined;
 }
 
 function readText(path: string): string {
@@ -80,7 +94,7 @@ function place(path: string, line: number | undefined): string {
 	return line === undefined ? path : `${path}, line ${line}`;
 }
 
-function isTable(value: unknown): boolean {
+function isTable(value: unknown): value is Record<string, unknown> {
 	return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 

@@ -102,7 +102,7 @@ async function drained(): Promise<void> {
 async function fail(error: unknown): Promise<number> {
 	if (isGearmanError(error)) {
 		if (error.code === "USAGE") return usage(mode, error.message);
-		process.stderr.write(`${calledAs}: ${error.message}\n`);
+		process.stderr.write(error.message.replace(/^/gm, `${calledAs}: `).concat("\n"));
 		if (NO_SERVER.has(error.code)) return UNAVAILABLE;
 		return error.code === "TIMED_OUT" ? TIMED_OUT : 1;
 	}

@@ -24,6 +24,11 @@ export type Given = Map<string, string[]>;
 const MAX_32 = 0x7fffffff;
 const DEFAULT_CONFIG_FILE = "/etc/gearmand.conf";
 
+const FORMS = {
+	size: [/^\s*\d*[1-9]\d*[KMG]?B?\s*$/i, "a size is in bytes, or as 64K, 8M, 1G"],
+	mode: [/^0?[0-7]{3}$/, "it is an octal number such as 0660"],
+} as const;
+
 const NO_WORDS: Given = new Map();
 const NO_CONFIG: ReadonlyMap<string, Configured> = new Map();
 
@@ -32,7 +37,7 @@ export async function parse<M extends Mode>(mode: M, argv: readonly string[], en
 	const scanned = getopt(mode, argv);
 	// gearman -H wins over any error; gearmand and gearadmin want a line without errors first.
 	if (scanned.wantsHelp && (mode === "client" || mode === "worker")) {
-		return { options: resolve(mode, new Map([["help", ["true"]]]), {}, NO_WORDS, NO_CONFIG), operands: [] };
+		return { options: resolve(mode, new Map([["help", ["true"]]]), {}, NO_WORDS, NO_CONFIG, []), operands: [] };
 	}
 	const given = await read(mode, scanned);
 	let file = NO_WORDS;
@@ -42,11 +47,15 @@ export async function parse<M extends Mode>(mode: M, argv: readonly string[], en
 		file = await readConfigFile(named);
 	}
 	const path = configFile(mode, given, env);
+	// All that is wrong in the file is told at once.
+	const problems: string[] = [];
 	const config =
 		path === undefined
 			? NO_CONFIG
-			: (await import("./config.ts")).readConfig(path, mode, Object.keys(options), options[mode]);
-	return { options: resolve(mode, given, env, file, config), operands: scanned.operands };
+			: (await import("./config.ts")).readConfig(path, mode, Object.keys(options), options[mode], problems);
+	const resolved = resolve(mode, given, env, file, config, problems);
+	if (problems.length > 0) throw new GearmanError("BAD_ARGUMENT", problems.join("\n"));
+	return { options: resolved, operands: scanned.operands };
 }
 
 /** The configuration file: the one named, the user's, or the machine's; undefined when there is none. */
@@ -81,13 +90,14 @@ export function fold(words: readonly string[]): Given {
 	return given;
 }
 
-/** Puts the layers on one another and reads the texts as what the table says. */
+/** Puts the layers on one another and reads the texts as what the table says. Adds to `problems` those of the file. */
 function resolve<M extends Mode>(
 	mode: M,
 	given: Given,
 	env: Environment,
 	file: Given,
 	config: ReadonlyMap<string, Configured>,
+	problems: string[],
 ): Options<M> {
 	const read: Record<string, unknown> = {};
 	for (const [name, option] of Object.entries<Option>(options[mode])) {
@@ -99,7 +109,12 @@ function resolve<M extends Mode>(
 		const configured = layers === undefined ? config.get(name) : undefined;
 		const where = variable === undefined ? configured?.where : `environment variable '${variable[0]}'`;
 		const texts = layers ?? configured?.texts ?? fallback;
-		read[name] = coerce(mode, name, option, texts, where, configured !== undefined);
+		try {
+			read[name] = coerce(mode, name, option, texts, where, configured !== undefined);
+		} catch (error) {
+			if (configured === undefined || !(error instanceof GearmanError)) throw error;
+			problems.push(error.message);
+		}
 	}
 	return read as Options<M>;
 }
@@ -148,6 +163,7 @@ function coerce(
 		return new GearmanError("USAGE", `the argument ('${value}') for ${where} is invalid${expected(option)}`);
 	};
 	const choose = (value: string): string => {
+		if (option.form !== undefined && !FORMS[option.form][0].test(value)) throw invalid(value);
 		if (option.choices === undefined || option.choices.includes(value)) return value;
 		const lower = value.toLowerCase();
 		if (option.choices.includes(lower)) return lower;
@@ -173,7 +189,9 @@ function coerce(
 }
 
 /** What would be right, where the option's name does not say it. */
-function expected({ type, choices, range: [least, most] = [0, Number.MAX_SAFE_INTEGER] }: Option): string {
+function expected({ type, form, choices, range: [least, most] = [0, Number.MAX_SAFE_INTEGER] }: Option): string {
+	if (form !== undefined) return `: ${FORMS[form][1]}`;
+	if (type === "boolean") return ": it is true or false";
 	if (choices !== undefined) return `: it is one of ${choices.join(", ")}`;
 	if (type === "duration")
 		return `: a time is in milliseconds, or as 500ms, 30s, 5m, 2h, 1d${most === MAX_32 ? ", at most 24d" : ""}`;

@@ -17,7 +17,6 @@ import { notify, startWatchdog } from "./systemd.ts";
 
 /** Headings of the options that stores read. */
 const STORE_GROUPS: ReadonlySet<string> = new Set(["Store", "Databases"]);
-const TLS_IS_OFF = "TLS is off: --ssl-certificate has no effect without --ssl";
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
@@ -37,8 +36,10 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	if (options.user !== undefined) await switchUser(options.user, stateDir);
 	const log = await openLog(options, storeOptions["state-dir"]);
 	const server = new Server({ ...settings(options), storeOptions, log });
-	if (options["ssl-certificate"] !== undefined && !options.ssl) log.caution(TLS_IS_OFF);
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
+	if (!options.ssl && options["ssl-certificate"] !== undefined) {
+		log.caution("--ssl-certificate means nothing without --ssl: connections are not encrypted");
+	}
 	listenToSignals(server, options["drain-timeout"] ?? 0);
 	try {
 		await server.start();
@@ -88,7 +89,7 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 			: undefined;
 	return {
 		listen: options.listen ?? [],
-		socketMode: fileMode(options["socket-mode"]),
+		socketMode: Number.parseInt(options["socket-mode"], 8),
 		inherited: inheritedEndpoints(process.env),
 		adminListen: options["admin-listen"],
 		allow: options.allow,
@@ -177,15 +178,6 @@ function roomForConnections(): number {
 	if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
 	const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
 	return soft === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Number(soft) - SPARE_DESCRIPTORS);
-}
-
-/** "660" or "0660", as chmod reads it. */
-function fileMode(text: string): number {
-	if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
-	throw new GearmanError(
-		"BAD_ARGUMENT",
-		`the argument ('${text}') for option '--socket-mode' is invalid: it is an octal number such as 0660`,
-	);
 }
 
 /** The state directory is made by root, and belongs to the user. */

@@ -118,7 +118,7 @@ export class Connection {
 		} finally {
 			signal?.removeEventListener("abort", onAbort);
 		}
-		this.#begin(this.#socket ?? socket);
+		this.#begin(this.#socket ?? socket, (error) => secure?.handshakeReason(error, host));
 	}
 
 	/** Writes soon, with all else that is sent this turn. False: wait for drained() before sending more. */
@@ -216,7 +216,8 @@ export class Connection {
 		return { buffer, callback };
 	}
 
-	#begin(socket: Socket | TLSSocket): void {
+	/** `explain`: in TLS 1.3 a client is done shaking hands before the server has seen its certificate, and may refuse it. */
+	#begin(socket: Socket | TLSSocket, explain: (error: unknown) => string | undefined): void {
 		if (this.#isClosed) {
 			socket.destroy();
 			throw new GearmanError("ABORTED");
@@ -237,12 +238,15 @@ export class Connection {
 		if (!this.#readsInPlace) socket.on("data", this.#receive);
 		socket.on("drain", () => this.#release());
 		let reason = "it was closed by the server";
+		let isExplained = false;
 		socket.on("error", (error) => {
-			// What OpenSSL throws here tells no more than that the server refused us; #likelyCause() says why.
-			if (!isOpenSslError(error)) reason = reasonOf(error);
+			const why = explain(error);
+			isExplained = why !== undefined;
+			reason = why ?? reasonOf(error);
 		});
 		socket.on("close", () => {
-			const isTurnedAway = isSilent && socket.bytesWritten > 0 && Date.now() - openedMs < TURNED_AWAY_MS;
+			const isTurnedAway =
+				!isExplained && isSilent && socket.bytesWritten > 0 && Date.now() - openedMs < TURNED_AWAY_MS;
 			const why = isTurnedAway ? `${reason} before it said anything: ${this.#likelyCause()}` : reason;
 			this.#fail("CONNECTION_LOST", `lost the connection to ${nameOf(this.address)}: ${why}`);
 		});
@@ -368,10 +372,6 @@ export function backoff(attempt: number): number {
 
 function isRefused(error: unknown): boolean {
 	return error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
-}
-
-function isOpenSslError(error: Error): boolean {
-	return "code" in error && typeof error.code === "string" && error.code.startsWith("ERR_SSL_");
 }
 
 function isIpAddress(host: string): boolean {

@@ -1,7 +1,7 @@
 // TLS: certificate files read and checked, the client's handshake, and why it failed in words. Loaded only where TLS is
 // spoken.
 
-import { X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIPv4, type Socket } from "node:net";
 import { checkServerIdentity, connect, createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
@@ -16,7 +16,11 @@ export function readTlsFiles({ caFile, certificateFile, keyFile }: TlsFiles): Se
 		[certificateFile, "cert"],
 		[keyFile, "key"],
 	] as const;
-	const context: SecureContextOptions = { minVersion: "TLSv1.2" };
+	// Who renegotiates (TLS 1.2) has us shake hands again for as long as he likes, and nobody needs it.
+	const context: SecureContextOptions = {
+		minVersion: "TLSv1.2",
+		secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+	};
 	for (const [file, part] of parts) {
 		if (file === undefined) continue;
 		context[part] = readFile(file);
@@ -30,6 +34,14 @@ export function readTlsFiles({ caFile, certificateFile, keyFile }: TlsFiles): Se
 		throw new GearmanError("BAD_ARGUMENT", `--ssl-${given} is of no use without --ssl-${missing}`);
 	}
 	return context;
+}
+
+/** What is wrong with a certificate's dates; undefined when it is good now. OpenSSL takes it at any time. */
+export function whyNotNow(certificateFile: string): string | undefined {
+	const { validFrom, validTo } = new X509Certificate(readFile(certificateFile));
+	if (Date.parse(validTo) < Date.now()) return `${certificateFile} has expired: it was good until ${validTo}`;
+	if (Date.parse(validFrom) > Date.now()) return `${certificateFile} is not valid yet: it is good from ${validFrom}`;
+	return undefined;
 }
 
 function readFile(path: string): Buffer {
@@ -94,13 +106,13 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Why a handshake failed; undefined for what is no matter of TLS. */
 export function handshakeReason(error: unknown, host: string): string | undefined {
 	if (!(error instanceof Error)) return undefined;
-	const { code = "", message } = error as NodeJS.ErrnoException;
+	const { code = "" } = error as NodeJS.ErrnoException;
 	if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `its certificate is not for ${host}: ${namesIn(error)}`;
+	if (code.endsWith("ALERT_CERTIFICATE_REQUIRED")) return "it wants a certificate: see --ssl-certificate and --ssl-key";
 	if (/ALERT.*(CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)/.test(code)) {
 		return "it does not accept our certificate: see --ssl-certificate and --ssl-key";
 	}
-	if (REASONS[code] !== undefined) return REASONS[code];
-	return code.startsWith("ERR_SSL_") ? (/:SSL routines:[^:]*:([^:]*)/.exec(message)?.[1] ?? message) : undefined;
+	return REASONS[code];
 }
 
 function namesIn(error: Error & { cert?: { subject?: { CN?: string | string[] }; subjectaltname?: string } }): string {

@@ -4,7 +4,7 @@
 
 import { argumentCount, fieldCount, nameOf, Type } from "../protocol/commands.ts";
 import type { Packet } from "../protocol/parser.ts";
-import { HIGH, type Job, LOW, NORMAL, type Priority } from "./job.ts";
+import { HIGH, type Job, LOW, NORMAL, type Priority, toUint32 } from "./job.ts";
 import { Count, type Ending } from "./metrics.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
@@ -244,11 +244,6 @@ function option(peer: Peer, packet: Packet): void {
 	peer.wantsExceptions = true;
 	if (peer.client !== undefined) peer.client.wantsExceptions = true;
 	peer.send(Type.OPTION_RES, name);
-}
-
-/** As atoi reads it, in 32 bits: "-1" is 4294967295, "5abc" is 5, "abc" is 0. */
-function toUint32(text: string): number {
-	return (Number.parseInt(text, 10) || 0) >>> 0;
 }
 
 /** Some clients end a packet's last argument with a NUL as well; gearmand reads it up to there. */

@@ -196,3 +196,8 @@ export function uniqueKeyOf(unique: string, workload: Buffer): string {
 	// No client's unique can hold a NUL, so this cannot meet one.
 	return `\0${createHash("sha256").update(workload).digest("base64")}`;
 }
+
+/** As atoi reads it, in 32 bits: "-1" is 4294967295, "5abc" is 5, "abc" is 0. */
+export function toUint32(text: string): number {
+	return (Number.parseInt(text, 10) || 0) >>> 0;
+}

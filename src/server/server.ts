@@ -17,7 +17,7 @@ import { Patience } from "./patience.ts";
 import { Peer } from "./peer.ts";
 import { loadProtocol, type Protocol } from "./protocols/index.ts";
 import { type ServerOptions, type Settings, settingsOf } from "./settings.ts";
-import { loadStore, type Store, type StoreInfo, storeNames } from "./stores/index.ts";
+import { loadStore, type Store, type StoreInfo } from "./stores/index.ts";
 import { Turn } from "./turn.ts";
 
 /** Jobs replayed before others get their turn. */
@@ -142,10 +142,7 @@ export class Server {
 		const { queueType, storeOptions, port } = this.options;
 		const store = await loadStore(queueType, { port, options: storeOptions });
 		if (store !== undefined) return store;
-		throw new GearmanError(
-			"BAD_ARGUMENT",
-			`Error while initializing the queue : ${queueType} is none of ${storeNames.join(", ")}`,
-		);
+		throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${queueType}`);
 	}
 
 	/** Takes over what the last run left, while clients and workers are served already. */

@@ -4,7 +4,8 @@
 import type { Socket } from "node:net";
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
 import type { Log } from "../log.ts";
-import { readTlsFiles } from "../net/tls.ts";
+import { readTlsFiles, whyNotNow } from "../net/tls.ts";
+import { reasonOf } from "../reason.ts";
 
 export interface TlsOptions {
 	readonly certificateFile: string;
@@ -32,18 +33,25 @@ export class Tls {
 	constructor(options: TlsOptions, log: Log) {
 		this.#options = options;
 		this.#log = log;
-		this.#context = readTlsFiles(options);
+		this.#context = this.#read();
 	}
 
 	/** Handshakes from now on use the files as they are now; those in use stay when the new ones are not usable. */
 	reload(): void {
 		try {
-			this.#context = readTlsFiles(this.#options);
+			this.#context = this.#read();
 			for (const server of this.#servers) server.setSecureContext(this.#context);
 			this.#log.notice(`TLS certificates read again: ${this.#options.certificateFile}`);
 		} catch (error) {
 			this.#log.error(`The old TLS certificates stay: ${error instanceof Error ? error.message : error}`);
 		}
+	}
+
+	#read(): SecureContextOptions {
+		const context = readTlsFiles(this.#options);
+		const why = whyNotNow(this.#options.certificateFile);
+		if (why !== undefined) this.#log.caution(`TLS: ${why}`);
+		return context;
 	}
 
 	/** Shakes hands with what it is called with, and hands on what is secure then. */
@@ -66,11 +74,11 @@ export class Tls {
 			} else accept(socket);
 		});
 		server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => {
-			const { code = "", message } = error;
+			const { code = "" } = error;
 			if (code === "ECONNRESET") return; // it left: nobody's fault
 			if (NO_TLS.test(code)) this.#refused(socket, "it does not speak TLS");
 			else if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") this.#refused(socket, "its TLS handshake took too long");
-			else this.#refused(socket, /:SSL routines:[^:]*:([^:]*)/.exec(message)?.[1] ?? message);
+			else this.#refused(socket, reasonOf(error));
 			socket.destroy();
 		});
 		return (plain) => server.emit("connection", plain);

@@ -46,6 +46,13 @@ export interface Crew {
 	onClosed(): void;
 }
 
+/** An ERROR while asking: of something sent before, or the answer to the GRAB_JOB_* itself. */
+interface Doubt {
+	readonly error: GearmanError;
+	/** Which ask it came into. */
+	readonly ask: number;
+}
+
 interface Running {
 	readonly functionName: string;
 	readonly abort: AbortController;
@@ -53,7 +60,9 @@ interface Running {
 
 type State = "connecting" | "ready" | "asking" | "asleep" | "leaving" | "closed";
 
-const GRAB_JOB_ALL = encodeRequest("GRAB_JOB_ALL");
+/** What asks for a job, best first. GRAB_JOB is all that some servers know: Perl's Gearman::Server is one. */
+const GRABS = [encodeRequest("GRAB_JOB_ALL"), encodeRequest("GRAB_JOB_UNIQ"), encodeRequest("GRAB_JOB")];
+const GRAB_JOB = GRABS.length - 1;
 const PRE_SLEEP = encodeRequest("PRE_SLEEP");
 const ECHO_REQ = encodeRequest("ECHO_REQ");
 const VERSION = Buffer.from("version\n");
@@ -75,6 +84,11 @@ export class Link implements Asker, Channel {
 	#wasConnected: boolean | undefined;
 	/** Whether this connection's server is C's gearmand 1.x: asked when it first matters, see #sendFailure. */
 	#isGearmand1: Promise<boolean> | undefined;
+	/** The place in GRABS of what this connection's server knows. */
+	#grab = 0;
+	#asks = 0;
+	/** Each waits for the ECHO_RES of an ECHO_REQ of its own. */
+	#doubts: Doubt[] = [];
 	#onLine: (line: string) => void = () => this.#distrust();
 	#isDraining = false;
 	#hasSentResults = false;
@@ -149,7 +163,8 @@ export class Link implements Asker, Channel {
 	/** Turns calls it: time to ask. */
 	ask(): void {
 		this.#state = "asking";
-		this.send(GRAB_JOB_ALL);
+		this.#asks++;
+		this.send(GRABS[this.#grab]);
 	}
 
 	send(bytes: Buffer): boolean {
@@ -162,6 +177,7 @@ export class Link implements Asker, Channel {
 
 	#greet(): void {
 		this.#isGearmand1 = undefined;
+		this.#grab = 0;
 		if (this.#crew.clientId !== "") this.send(encodeRequest("SET_CLIENT_ID", [this.#crew.clientId]));
 		// The server looks first at the function claimed last.
 		for (const name of [...this.#crew.abilities.keys()].reverse()) this.#claim(name);
@@ -200,16 +216,33 @@ export class Link implements Asker, Channel {
 				// A function that throws at once has ended its job already, and this link may be asking again.
 				if (this.#state === "ready") this.#goOn();
 				return;
-			case Type.ECHO_RES:
-				if (this.#state === "leaving") this.#close();
+			case Type.ECHO_RES: {
+				const doubt = this.#doubts.shift();
+				if (doubt !== undefined) this.#settle(doubt);
+				else if (this.#state === "leaving") this.#close();
 				return;
+			}
 			case Type.ERROR: {
 				const serverCode = packet.text(0);
 				const message = `${nameOf(this.address)} answered ${serverCode}: ${fromName(packet.text(1))}`;
-				this.#crew.onServerError(this.address, new GearmanError("SERVER_ERROR", message, { serverCode }));
+				const error = new GearmanError("SERVER_ERROR", message, { serverCode });
+				if (this.#state !== "asking") return this.#crew.onServerError(this.address, error);
+				this.#doubts.push({ error, ask: this.#asks });
+				this.send(ECHO_REQ);
 				return;
 			}
 		}
+	}
+
+	/** Answers come in order: when the ask is still open behind its ECHO_RES, the ERROR was all the answer it gets. */
+	#settle({ error, ask }: Doubt): void {
+		const wasRefused = this.#state === "asking" && ask === this.#asks;
+		if (!wasRefused || this.#grab === GRAB_JOB) this.#crew.onServerError(this.address, error);
+		if (!wasRefused) return;
+		if (this.#grab === GRAB_JOB) return this.#distrust();
+		this.#grab++;
+		this.#goOn();
+		this.#crew.turns.unused();
 	}
 
 	/** After a NO_JOB. */
@@ -300,9 +333,11 @@ export class Link implements Asker, Channel {
 		else if (hidesException) {
 			this.send(encodeRequest("WORK_WARNING", [handle, Buffer.concat([reason, Buffer.from("\n")])]));
 			this.send(encodeRequest("WORK_FAIL", [handle]));
+		} else {
+			this.#sendWith("WORK_EXCEPTION", handle, reason);
+			// It ends the job, and the C server answers a WORK_FAIL behind it with ERROR; to Perl's it is news of a job that goes on.
+			if (this.#grab === GRAB_JOB) this.send(encodeRequest("WORK_FAIL", [handle]));
 		}
-		// No WORK_FAIL behind it: WORK_EXCEPTION ends the job, and the C server answers the second with ERROR.
-		else this.#sendWith("WORK_EXCEPTION", handle, reason);
 	}
 
 	/**
@@ -358,6 +393,7 @@ export class Link implements Asker, Channel {
 		const running = [...this.#running.values()];
 		this.#running.clear();
 		this.#leaving.clear();
+		this.#doubts = [];
 		for (const { abort } of running) abort.abort(error);
 	}
 

@@ -52,6 +52,14 @@ test("what is wrong in the file is one sentence with file and line, and exit cod
 			/, line 1: "sever" is no section; there are \[client\], \[worker\], \[server\], \[admin\]$/,
 		],
 		["port = 1\n", /, line 1: "port" is no section; /],
+		["server = 1\n", /, line 1: "server" has to be a section: \[server\]$/],
+		[
+			'[server]\nmax-packet-size = "0K"\n',
+			/the value \('0K'\) of "max-packet-size" in .*, line 2 is invalid: a size is/,
+		],
+		["[server]\nsocket-mode = 0o660\n", /, line 2: "socket-mode" has to be a string, as "0660"$/],
+		['[server]\nsocket-mode = "0888"\n', /"socket-mode" in .*, line 2 is invalid: it is an octal number such as 0660$/],
+		['[server]\nssl = "maybe"\n', /"ssl" in .*, line 2 is invalid: it is true or false$/],
 		["[server]\ncheck-args = true\n", /, line 2: "check-args" belongs on the command line/],
 		["[server]\nport = = 1\n", /, line 2: this is not TOML: /],
 	]) {
@@ -71,6 +79,18 @@ test("what is wrong in the file is one sentence with file and line, and exit cod
 	t.regex(stderr, /^gearman: could not read the configuration file \/no\/such\.toml: no such file\n$/);
 });
 
+test("all that is wrong in the file is told at once", async (t) => {
+	const file = configFile(t, '[server]\nbacklog = 0\ncolour = "red"\nport = [1]\nsyslog = 2\n[sever]\na = 1\n');
+	const { exitCode, stderr } = await start(t, ["--server", "--config", file, "--check-config"]);
+	t.is(exitCode, 1);
+	const lines = stderr.trimEnd().split("\n");
+	t.is(lines.length, 5);
+	for (const [at, line] of [6, 3, 4, 2, 5].entries()) {
+		t.true(lines[at].startsWith("gearman: "));
+		t.regex(lines[at], new RegExp(`config\\.toml, line ${line}\\b`));
+	}
+});
+
 test("a server, a client and an admin take their options from the file", async (t) => {
 	const port = await freePort();
 	const file = configFile(
@@ -85,16 +105,6 @@ test("a server, a client and an admin take their options from the file", async (
 	const refused = new RegExp(`127\\.0\\.0\\.1:${port}`);
 	t.regex((await start(t, ["-sf", "x"], { env })).stderr, refused);
 	t.regex((await start(t, ["--status"], { env })).stderr, refused);
-});
-
-testTls("certificates without --ssl: the server, and --check-config, say that TLS is off", async (t) => {
-	const file = certificates();
-	const tls = ["--ssl-certificate", file("server.pem"), "--ssl-key", file("server.key")];
-	const { child } = await startProgramServer(t, tls);
-	const checked = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...tls]);
-	t.regex(checked.stdout, /^TLS: none: --ssl-certificate has no effect without --ssl$/m);
-	child.kill();
-	t.regex((await child).stderr, /WARNING .* TLS is off: --ssl-certificate has no effect without --ssl\n/);
 });
 
 test("--check-config says what it found, listens nowhere and makes no file", async (t) => {
@@ -142,4 +152,10 @@ testTls("--check-config reads the certificates", async (t) => {
 	const { stdout, exitCode } = await start(t, [...args, `--ssl-ca-file=${file("ca.pem")}`]);
 	t.is(exitCode, 0);
 	t.regex(stdout, /^TLS: good; client certificates are required$/m);
+	const past = ["--ssl", `--ssl-certificate=${file("past.pem")}`, `--ssl-key=${file("past.key")}`];
+	const bad = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...past]);
+	t.is(bad.exitCode, 1);
+	t.regex(bad.stdout, /^TLS: NOT GOOD: .*past\.pem has expired: it was good until .*$/m);
+	const without = await start(t, ["--server", "--check-config", "--queue-type=builtin", ...tls.slice(1)]);
+	t.regex(without.stdout, /^TLS: none: there is no --ssl$/m);
 });

@@ -227,7 +227,11 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 		[[...listen, "--port=0", "--listen=no.such.host.invalid"], /no such host\n$/],
 		[
 			["--server", "--log-file=none", "--port=0", "--queue-type=wishful"],
-			/Error while initializing the queue : wishful is none of memory, sqlite, file, postgres, [^\n]*\n$/,
+			/Error while initializing the queue : wishful\n$/,
+		],
+		[
+			["--server", "--log-file=none", "--port=0", "--queue-type=constructor"],
+			/Error while initializing the queue : constructor\n$/,
 		],
 		[
 			[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`],

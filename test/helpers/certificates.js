@@ -1,6 +1,6 @@
 // Certificates made by openssl, once a process: a CA (`ca`), another (`other`), and keys with certificates of the first
 // for `server` (localhost, 127.0.0.1), `elsewhere` (another host), `client` (CN worker-1, DNS web1.example.org) and
-// `renewed` (as server, another serial); `foreign` is a client of the other CA; `own` is signed by itself, for the CN
+// `renewed` (as server, another serial), `past` (as server, expired); `foreign` is a client of the other CA; `own` is signed by itself, for the CN
 // localhost alone.
 
 import { execFileSync } from "node:child_process";
@@ -49,13 +49,24 @@ function make() {
 	for (const [ca, name, commonName, names] of [
 		["ca", "server", "some-queue", "DNS:localhost,IP:127.0.0.1"],
 		["ca", "renewed", "some-queue", "DNS:localhost,IP:127.0.0.1"],
+		["ca", "past", "some-queue", "DNS:localhost,IP:127.0.0.1"],
 		["ca", "elsewhere", "elsewhere", "DNS:elsewhere.example"],
 		["ca", "client", "worker-1", "DNS:web1.example.org"],
 		["other", "foreign", "worker-1", "DNS:web1.example.org"],
 	]) {
 		run("req", ...key(name), "-out", `${name}.csr`, "-subj", `/CN=${commonName}`, "-addext", `subjectAltName=${names}`);
 		const signed = ["-in", `${name}.csr`, "-CA", `${ca}.pem`, "-CAkey", `${ca}.key`, "-CAcreateserial"];
-		run("x509", "-req", ...signed, "-copy_extensions", "copy", "-out", `${name}.pem`, "-days", "2");
+		run(
+			"x509",
+			"-req",
+			...signed,
+			"-copy_extensions",
+			"copy",
+			"-out",
+			`${name}.pem`,
+			"-days",
+			name === "past" ? "-1" : "2",
+		);
 	}
 	return made;
 }

@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, symlinkSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,6 +80,9 @@ export const perl = find(
 	"perl",
 	(path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1",
 );
+
+/** Perl's Gearman::Server as a program: Debian's gearman-server. */
+export const perlGearmand = find("gearmand", (path) => readFileSync(path, "latin1").includes("use Gearman::Server"));
 
 /**
  * `test`, or `test.skip` when one of the parts is not installed: its title shows up among the skipped ones. One after the

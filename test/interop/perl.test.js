@@ -1,9 +1,11 @@
 // Perl's Gearman::Client and Gearman::Worker, which speak the protocol on their own, with our job server, client and
-// worker. Not with C's gearmand: a Perl worker dies of its answer to the WORK_FAIL behind a WORK_EXCEPTION.
+// worker. Not with C's gearmand: a Perl worker dies of its answer to the WORK_FAIL behind a WORK_EXCEPTION. And our client,
+// worker and admin with Perl's Gearman::Server, which is as old as the protocol and knows GRAB_JOB alone.
 
 import { fileURLToPath } from "node:url";
+import { freePort } from "../helpers/free-port.js";
 import { emptyPipe } from "../helpers/pipe.js";
-import { ours, perl, run, start, startGearmand, testWith, workersReady } from "../helpers/programs.js";
+import { ours, perl, perlGearmand, run, start, startGearmand, testWith, workersReady } from "../helpers/programs.js";
 import { dial } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
 
@@ -143,3 +145,28 @@ testHere("Perl: a Perl client's jobs are done by our gearman -w", async (t) => {
 	await workersReady(t, port, { reverse: 1, fail: 1 });
 	t.deepEqual(await play(t, port, "do"), ["olleh", "hgih", "same", "undefined"]);
 });
+
+testWith(perl, perlGearmand)(
+	"Perl's Gearman::Server: our client, worker and admin do without what it lacks",
+	async (t) => {
+		const port = await freePort();
+		start(t, perlGearmand, ["--listen=127.0.0.1", "--port", `${port}`]);
+		const gearman = (...args) => run(t, ours.gearman, ["-h", "127.0.0.1", "-p", `${port}`, ...args]);
+		await until(async () => (await gearman("--server-version")).exitCode === 0, "the server");
+		const worker = start(t, ours.gearman, ["-h", "127.0.0.1", "-p", `${port}`, "-w", "-f", "sh", "--", "sh"]);
+		await workersReady(t, port, { sh: 1 });
+		t.deepEqual(await gearman("-f", "sh", "echo done"), { stdout: "done\n", stderr: "", exitCode: 0 });
+		t.deepEqual(await gearman("-f", "sh", "head -c 300000 /dev/zero | tr '\\0' a"), {
+			stdout: "a".repeat(300_000),
+			stderr: "",
+			exitCode: 0,
+		});
+		const failed = await gearman("-f", "sh", "exit 3");
+		t.regex(failed.stderr, /^command exited with code 3\n/);
+		t.is(failed.exitCode, 1);
+		t.deepEqual(await gearman("-b", "-f", "sh", "exit 3"), { stdout: "", stderr: "", exitCode: 0 });
+		// A failed job is over there too: else it is done again when its worker leaves.
+		await until(async () => (await gearman("--status")).stdout === "sh\t0\t0\t1\n.\n", "the jobs' end");
+		t.regex(worker.errors(), /^(gearman: \S+ sh: command exited with code 3\n){2}$/);
+	},
+);

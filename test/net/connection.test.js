@@ -288,9 +288,9 @@ test("nothing comes while paused, and all of it afterwards", async (t) => {
 	t.deepEqual(await events.next(), [Type.ECHO_RES, "two"]);
 });
 
-async function startTls(t, file, name = "server") {
+async function startTls(t, file, name = "server", more = {}) {
 	const server = createTlsServer(
-		{ cert: readFileSync(file(`${name}.pem`)), key: readFileSync(file(`${name}.key`)) },
+		{ cert: readFileSync(file(`${name}.pem`)), key: readFileSync(file(`${name}.key`)), ...more },
 		(socket) => {
 			socket.on("error", () => {});
 			socket.pipe(socket);
@@ -353,6 +353,24 @@ testTls("TLS: a certificate of another CA, of none that is known, or for another
 		await rejects(t, connection.connect(), "COULD_NOT_CONNECT", message);
 	}
 });
+
+testTls(
+	"TLS: a server that misses our certificate says so only after the handshake: that is told in one sentence",
+	async (t) => {
+		const file = certificates(t);
+		const port = await startTls(t, file, "server", {
+			ca: readFileSync(file("ca.pem")),
+			requestCert: true,
+			rejectUnauthorized: true,
+		});
+		const events = recorder();
+		await open(t, port, events, { tls: { caFile: file("ca.pem") } });
+		const error = await events.next();
+		t.is(error.code, "CONNECTION_LOST");
+		const sentence = "it wants a certificate: see --ssl-certificate and --ssl-key";
+		t.is(error.message, `lost the connection to 127.0.0.1:${port}: ${sentence}`);
+	},
+);
 
 test("TLS: a certificate file that is not there, or holds none, is named", async (t) => {
 	const connect = (tls) => new Connection({ host: "127.0.0.1", port: 1, tls }, recorder()).connect();

@@ -50,6 +50,10 @@ test("what a job says comes as events, text as it is and other bytes as base64",
 			["status", { numerator: 1, denominator: 3 }],
 		],
 		[
+			["WORK_STATUS", handle, "half", "NaN"],
+			["status", { numerator: 0, denominator: 0 }],
+		],
+		[
 			["WORK_COMPLETE", handle, "done"],
 			["complete", { encoding: "utf-8", data: "done" }],
 		],

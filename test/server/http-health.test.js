@@ -130,7 +130,21 @@ test("unknown paths are 404, known ones with another method 405", async (t) => {
 	wire.write("PATCH /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
 	const { status, headers } = await wire.answer();
 	t.is(status, 405);
-	t.true(headers.allow.split(", ").includes("GET"));
+	t.deepEqual(headers.allow.split(", ").sort(), ["GET", "HEAD", "POST", "PUT"]);
+	wire.write("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n");
+	t.deepEqual((await wire.answer()).status, 405);
+});
+
+test("a request has one Host; HTTP/1.0 may do without", async (t) => {
+	const { http } = await httpServer(t);
+	const wire = await talk(t, http);
+	for (const hosts of ["", "Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"]) {
+		wire.write(`GET /livez HTTP/1.1\r\n${hosts}\r\n`);
+		const { status, body } = await wire.answer();
+		t.deepEqual([status, body], [400, "A request has one Host header\n"]);
+	}
+	wire.write("GET /livez HTTP/1.0\r\n\r\n");
+	t.is((await wire.answer()).status, 200);
 });
 
 test("a connection too many is closed, HTTP's and Gearman's counted together", async (t) => {

@@ -1,6 +1,7 @@
 // Jobs over HTTP, on raw connections: answers, limits, and what becomes of them when one side leaves.
 
 import test from "ava";
+import { Log } from "../../dist/log.js";
 import { httpServer, talk } from "../helpers/http.js";
 import { dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
@@ -141,6 +142,8 @@ test("a header that says nothing is 400, in a sentence", async (t) => {
 	const wire = await talk(t, http);
 	for (const [headers, sentence] of [
 		[{ "X-Gearman-Priority": "urgent" }, "x-gearman-priority is high, normal or low\n"],
+		[{ "X-Gearman-Priority": "constructor" }, "x-gearman-priority is high, normal or low\n"],
+		[{ "X-Gearman-Priority": "__proto__" }, "x-gearman-priority is high, normal or low\n"],
 		[{ "X-Gearman-Background": "maybe" }, "x-gearman-background is true or false\n"],
 		[{ "X-Gearman-Unique": "u".repeat(65) }, "x-gearman-unique is over 64 bytes\n"],
 		[{ "X-Gearman-Timeout": "soon" }, "x-gearman-timeout is a time in ms, or as 5s, 2m, 1h\n"],
@@ -201,8 +204,10 @@ test("WORK_DATA comes at once as chunks; the trailer tells the end, warnings sta
 	t.is((await wire.get("/livez")).status, 200);
 });
 
-test("warnings of a job that only completes are a header each; too many are in the log", async (t) => {
-	const { worker, wire } = await setUp(t);
+test("warnings of a job that only completes are a header each; too many are left out, which is in the log", async (t) => {
+	const lines = [];
+	const log = new Log("DEBUG", "none", (_level, line) => lines.push(line));
+	const { worker, wire } = await setUp(t, "f", { log });
 	wire.write(post("/f"));
 	const [, handle] = await grab(worker);
 	for (let i = 0; i < 20; i++) worker.send("WORK_WARNING", handle, "w".repeat(1000));
@@ -210,6 +215,11 @@ test("warnings of a job that only completes are a header each; too many are in t
 	const { status, all } = await wire.answer();
 	t.is(status, 502);
 	t.is(all.filter((line) => line.startsWith("X-Gearman-Warning: www")).length, 8);
+	t.is(
+		lines.filter((line) => line.endsWith("has more warnings than an answer holds: the others are left out")).length,
+		1,
+	);
+	t.false(lines.some((line) => line.includes("www")));
 });
 
 test("a job that fails after WORK_DATA leaves its answer without an end", async (t) => {
@@ -372,6 +382,10 @@ test("what is refused is refused before 100 Continue, what is taken after it", a
 	const odd = await talk(t, http);
 	odd.write(post("/f", "", { Expect: "a miracle" }));
 	t.is((await odd.answer()).status, 417);
+	// HTTP/1.0 has no 100 Continue, whoever expects it.
+	const old = await talk(t, http);
+	old.write(post("/f", "w", { Expect: "100-continue", "X-Gearman-Background": "1" }).replace("HTTP/1.1", "HTTP/1.0"));
+	t.is((await old.answer()).status, 202);
 });
 
 test("lengths that lie, and what is no HTTP, harm nobody else", async (t) => {
@@ -379,6 +393,10 @@ test("lengths that lie, and what is no HTTP, harm nobody else", async (t) => {
 	const both = await talk(t, http);
 	both.write(post("/f", "", { "Content-Length": 3, "Transfer-Encoding": "chunked" }));
 	t.is((await both.answer()).status, 400);
+	// A body in a coding we do not know is no workload.
+	const coded = await talk(t, http);
+	coded.write("POST /f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\n\x1f\x8b\x08\r\n0\r\n\r\n");
+	t.is((await coded.answer()).status, 501);
 	const longer = await talk(t, http);
 	longer.write(`${post("/f", "abc", { "X-Gearman-Background": "1" })}def`);
 	t.is((await longer.answer()).status, 202);

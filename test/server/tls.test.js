@@ -39,8 +39,8 @@ async function dialTls(t, port, name, options = {}) {
 }
 
 /** What happens to a client that shows this certificate: "served" or "closed". */
-async function outcome(t, port, name) {
-	const wire = await dialTls(t, port, name);
+async function outcome(t, port, name, options) {
+	const wire = await dialTls(t, port, name, options);
 	wire.raw("version\n");
 	const answer = await wire.next();
 	return answer === "closed" ? answer : "served";
@@ -63,6 +63,28 @@ testTls("openssl's client is served in TLS 1.2 and 1.3 and refused below", async
 	const { stdout, stderr } = await ask("-tls1_1", "-cipher", "ALL@SECLEVEL=0");
 	t.notRegex(stdout, /OK \d/);
 	t.regex(stderr, /alert protocol version/);
+});
+
+testTls("nobody makes it shake hands again and again", async (t) => {
+	const { port, file } = await startTlsServer(t);
+	const flags = ["-CAfile", file("ca.pem"), "-tls1_2"];
+	const child = start(t, ["s_client", "-connect", `127.0.0.1:${port}`, ...flags], {
+		command: "openssl",
+		stdin: "pipe",
+	});
+	child.stdin.on("error", () => {});
+	await said(child.stdout, /Verify return code: 0/);
+	child.stdin.write("R\n");
+	const { stderr } = await child;
+	t.regex(stderr, /no renegotiation/);
+});
+
+testTls("a certificate out of its time is said in the log, and used", async (t) => {
+	const file = certificates();
+	const { port, lines } = await startTlsServer(t, { certificateFile: file("past.pem"), keyFile: file("past.key") });
+	t.regex(lines[0], /^TLS: .*past\.pem has expired: it was good until .* GMT$/);
+	await t.throwsAsync(dialTls(t, port), { code: "CERT_HAS_EXPIRED" });
+	t.is(await outcome(t, port, undefined, { rejectUnauthorized: false }), "served");
 });
 
 testTls("with a CA a client certificate of it is required, or only checked when there is one", async (t) => {

@@ -39,6 +39,15 @@ async function startRelay(t, port) {
 	return { port: server.address().port, sockets, stall };
 }
 
+test("redis: an address that is none is refused in a sentence, without the password in it", async (t) => {
+	for (const address of ["redis://u:secret@[bad/", "http://u:secret@host/"]) {
+		await t.throwsAsync(loadStore("redis", { port: 0, options: { "redis-server": address } }), {
+			code: "BAD_ARGUMENT",
+			message: "redis-server is a host, or an address such as redis://HOST:6379/0",
+		});
+	}
+});
+
 for (const kind of Object.keys(services)) {
 	test(`${kind}: a server that takes connections and never answers stops the start, with a sentence`, async (t) => {
 		const relay = await startRelay(t);

@@ -90,6 +90,86 @@ test("a worker sleeps when there is no job and asks again when it is woken", asy
 	t.deepEqual(await wire.next(), ["PRE_SLEEP"]);
 });
 
+test("a server that does not know GRAB_JOB_ALL is asked by GRAB_JOB_UNIQ, or by GRAB_JOB", async (t) => {
+	const { port, accept } = await listen(t);
+	const errors = [];
+	const worker = new Worker(`127.0.0.1:${port}`, { onServerError: (_server, error) => errors.push(error.serverCode) });
+	worker
+		.add("x", (job) => job.workload)
+		.add("bad", () => {
+			throw new Error("went wrong");
+		});
+	start(t, worker);
+	const wire = await accept();
+	await wire.next();
+	await wire.next();
+	for (const grab of ["GRAB_JOB_ALL", "GRAB_JOB_UNIQ"]) {
+		t.deepEqual(await wire.next(), [grab]);
+		wire.answer("ERROR", "server_error", "no such command");
+		t.deepEqual(await wire.next(), ["ECHO_REQ", ""]);
+		wire.answer("ECHO_RES", "");
+	}
+	t.deepEqual(await wire.next(), ["GRAB_JOB"]);
+	wire.answer("JOB_ASSIGN", "H:1", "x", "data");
+	t.deepEqual(await wire.next(), ["WORK_COMPLETE", "H:1", "data"]);
+	t.deepEqual(await wire.next(), ["GRAB_JOB"]);
+	// A server of that kind takes a WORK_EXCEPTION for news of a job that goes on.
+	wire.answer("JOB_ASSIGN", "H:2", "bad", "");
+	t.deepEqual(await wire.next(), ["WORK_EXCEPTION", "H:2", "went wrong"]);
+	t.deepEqual(await wire.next(), ["WORK_FAIL", "H:2"]);
+	t.deepEqual(await wire.next(), ["GRAB_JOB"]);
+	t.deepEqual(errors, []);
+});
+
+test("an ERROR of something else that comes while a worker asks is told, and the worker goes on asking", async (t) => {
+	const { port, accept } = await listen(t);
+	const errors = [];
+	const worker = new Worker(`127.0.0.1:${port}`, { onServerError: (_server, error) => errors.push(error.serverCode) });
+	start(
+		t,
+		worker.add("x", () => "done"),
+	);
+	const wire = await accept();
+	t.deepEqual(await wire.next(), ["CAN_DO", "x"]);
+	t.deepEqual(await wire.next(), ["GRAB_JOB_ALL"]);
+	wire.answer("JOB_ASSIGN", "H:1", "x", "");
+	t.deepEqual(await wire.next(), ["WORK_COMPLETE", "H:1", "done"]);
+	t.deepEqual(await wire.next(), ["GRAB_JOB_ALL"]);
+	wire.answer("ERROR", "JOB_NOT_FOUND", "that job is gone");
+	wire.answer("JOB_ASSIGN", "H:2", "x", "");
+	t.deepEqual(await wire.next(), ["ECHO_REQ", ""]);
+	t.deepEqual(await wire.next(), ["WORK_COMPLETE", "H:2", "done"]);
+	t.deepEqual(await wire.next(), ["GRAB_JOB_ALL"]);
+	// Comes while the worker asks again.
+	wire.answer("ECHO_RES", "");
+	wire.answer("NO_JOB");
+	t.deepEqual(await wire.next(), ["PRE_SLEEP"]);
+	t.deepEqual(errors, ["JOB_NOT_FOUND"]);
+});
+
+test("a server that knows no way to ask for a job leaves its worker's turns to the other servers", async (t) => {
+	const { port, accept } = await listen(t);
+	const { port: good } = await startServer(t);
+	const errors = [];
+	const worker = new Worker([`127.0.0.1:${port}`, `127.0.0.1:${good}`], {
+		onServerError: (_server, error) => errors.push(error.serverCode),
+	});
+	start(
+		t,
+		worker.add("x", () => "done"),
+	);
+	const wire = await accept();
+	t.deepEqual(await wire.next(), ["CAN_DO", "x"]);
+	for (const grab of ["GRAB_JOB_ALL", "GRAB_JOB_UNIQ", "GRAB_JOB"]) {
+		t.deepEqual(await wire.next(), [grab]);
+		wire.answer("ERROR", "server_error", "no such command");
+		t.deepEqual(await wire.next(), ["ECHO_REQ", ""]);
+		wire.answer("ECHO_RES", "");
+	}
+	t.is((await connectClient(t, good).submit("x")).toString(), "done");
+	t.deepEqual(errors, ["server_error"]);
+});
+
 test("a worker that may do two jobs asks for the second at once, and then neither asks nor sleeps", async (t) => {
 	const { port, accept } = await listen(t);
 	const ends = [];

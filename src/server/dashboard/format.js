@@ -45,12 +45,12 @@ export function bytes(number) {
 	return `${unit === 0 || number >= 100 ? Math.round(number) : number.toFixed(1)} ${units[unit]}`;
 }
 
-/** A name from the wire in one visible line: control characters as their pictures. */
+/** A name from the wire in one visible line: control characters as their pictures, what turns or ends lines as one sign. */
 export function printable(name) {
 	if (name === "") return "(empty)";
 	// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what cannot be seen
-	return name.replace(/[\0-\x1f\x7f]/g, (c) =>
-		c === "\x7f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0)),
+	return name.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) =>
+		c === "\x7f" ? "\u2421" : c > "\x7f" ? "\ufffd" : String.fromCharCode(0x2400 + c.charCodeAt(0)),
 	);
 }
 

@@ -48,7 +48,7 @@ export class FunctionView {
 			columns: [
 				...jobColumns,
 				{
-					label: "",
+					label: "Action",
 					value: ({ handle, isCancelled }) => `${handle} ${isCancelled}`,
 					fill: (cell, job) => this.#actions(cell, job),
 				},

@@ -36,7 +36,7 @@ export class WorkerView {
 				},
 				...jobColumns.slice(1).filter(({ label }) => label !== "Worker"),
 				{
-					label: "",
+					label: "Action",
 					value: ({ handle, isCancelled }) => `${handle} ${isCancelled}`,
 					fill: (cell, job) => this.#actions(cell, job),
 				},

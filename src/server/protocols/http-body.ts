@@ -13,6 +13,11 @@ export function readBody(
 	limit: number = server.options.maxPacketBytes,
 ): Promise<Buffer | undefined> {
 	const tooLarge = () => answerText(response, 413, `The body is over the limit of ${limit} bytes`);
+	const coding = request.headers["transfer-encoding"]?.toLowerCase() ?? "chunked";
+	if (coding !== "chunked") {
+		answerText(response, 501, `The body may be chunked, not "${coding}"`);
+		return Promise.resolve(undefined);
+	}
 	if (Number(request.headers["content-length"] ?? 0) > limit) {
 		tooLarge();
 		return Promise.resolve(undefined);

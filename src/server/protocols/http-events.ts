@@ -7,6 +7,7 @@
 import { isUtf8 } from "node:buffer";
 import type { ServerResponse } from "node:http";
 import type { ServerErrorCode } from "../../errors.ts";
+import { toUint32 } from "../job.ts";
 import type { HttpClient, Report } from "./http-client.ts";
 import { answerRefused } from "./http-result.ts";
 
@@ -49,7 +50,7 @@ export class Events implements Report {
 	}
 
 	status(numerator: string, denominator: string): void {
-		this.#event("status", { numerator: Number.parseInt(numerator, 10), denominator: Number.parseInt(denominator, 10) });
+		this.#event("status", { numerator: toUint32(numerator), denominator: toUint32(denominator) });
 	}
 
 	complete(bytes: Buffer): void {

@@ -14,7 +14,7 @@ import { SERVER_ERRORS, type ServerErrorCode } from "../../errors.ts";
 import { answerText } from "./http-answer.ts";
 import type { HttpClient, Report } from "./http-client.ts";
 
-/** Characters of all warnings of one answer; what comes when they are full is in the log alone. */
+/** Characters of all warnings of one answer; what comes when they are full is left out. */
 const MAX_WARNINGS = 8192;
 
 export class Result implements Report {
@@ -58,13 +58,12 @@ export class Result implements Report {
 	}
 
 	warning(bytes: Buffer): void {
+		if (this.#warningLength > MAX_WARNINGS) return;
 		const text = percentEncode(bytes);
-		if (this.#warningLength + text.length > MAX_WARNINGS) {
-			this.#log(`${this.#handle} WORK_WARNING ${text.slice(0, MAX_WARNINGS)}`);
-		} else {
-			this.#warnings.push(text);
-			this.#warningLength += text.length;
-		}
+		this.#warningLength += text.length;
+		if (this.#warningLength <= MAX_WARNINGS) this.#warnings.push(text);
+		// Once a job, and not what they say: that is in no log.
+		else this.#log(`${this.#handle} has more warnings than an answer holds: the others are left out`);
 	}
 
 	status(): void {

@@ -62,6 +62,10 @@ export async function route(server: Server, request: IncomingMessage, response: 
 	// The other side, or we, may end at any time: the response's "close" tells whom it concerns.
 	request.on("error", () => {});
 	response.on("error", () => {});
+	const { host } = request.headers;
+	if (host === undefined ? request.httpVersion === "1.1" : host.includes(",")) {
+		return answerText(response, 400, "A request has one Host header");
+	}
 	const { path, query } = splitTarget(request.url ?? "/");
 	const method = request.method === "HEAD" ? "GET" : request.method;
 	const fitting = routes.filter((route) => fits(route, path));
@@ -69,7 +73,8 @@ export async function route(server: Server, request: IncomingMessage, response: 
 	if (found === undefined) {
 		// Any path can be a function's, but who gets one that leads nowhere has not mistaken the method.
 		if (method === "GET" || fitting.length === 0) return answerText(response, 404, "There is nothing here");
-		response.setHeader("Allow", [...new Set(fitting.map((route) => route.method))].join(", "));
+		const methods = fitting.flatMap((route) => (route.method === "GET" ? ["GET", "HEAD"] : [route.method]));
+		response.setHeader("Allow", [...new Set(methods)].join(", "));
 		return answerText(response, 405, `${method} means nothing here`);
 	}
 	const refusal = whyNot(found, server, request);

@@ -24,13 +24,18 @@ export interface Submission {
 const MAX_TIMEOUT_MS = 0x7fffffff;
 /** The last time a JavaScript date can hold. */
 const MAX_TIME_MS = 8.64e15;
-const PRIORITIES: Readonly<Record<string, Priority>> = { high: HIGH, normal: NORMAL, low: LOW };
+/** A map, as the name comes from outside: an object would know "constructor", too. */
+const PRIORITIES: ReadonlyMap<string, Priority> = new Map([
+	["high", HIGH],
+	["normal", NORMAL],
+	["low", LOW],
+]);
 
 /** Throws GearmanError BAD_ARGUMENT with a sentence for whoever sent it. */
 export function readSubmission(headers: IncomingHttpHeaders, nowMs: number): Submission {
 	const unique = text(headers, "x-gearman-unique") ?? "-";
 	if (unique.length > MAX_UNIQUE) throw bad("x-gearman-unique", `is over ${MAX_UNIQUE} bytes`);
-	const priority = PRIORITIES[text(headers, "x-gearman-priority")?.toLowerCase() ?? "normal"];
+	const priority = PRIORITIES.get(text(headers, "x-gearman-priority")?.toLowerCase() ?? "normal");
 	if (priority === undefined) throw bad("x-gearman-priority", "is high, normal or low");
 	const epoch = text(headers, "x-gearman-epoch");
 	const delay = text(headers, "x-gearman-delay");

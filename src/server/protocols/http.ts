@@ -83,6 +83,8 @@ export function createHttpServer(server: Server): HttpServer {
 			request.once("end", () => setImmediate(() => answers.size >= MAX_PIPELINED && socket.pause()));
 		}
 		response.setHeader("Server", `Gearman/${server.options.version}`);
+		// Who speaks HTTP/1.0 knows no 100 Continue, whatever it expects.
+		if (request.httpVersion === "1.0") delete request.headers.expect;
 		void route(server, request, response);
 	};
 	const http = createServer({
@@ -91,6 +93,9 @@ export function createHttpServer(server: Server): HttpServer {
 		// Large bodies may take long; one that does not move is seen by IDLE_MS.
 		requestTimeout: 0,
 		connectionsCheckingInterval: 5000,
+		// Two Hosts are one that is nobody's, and route() says what is wrong with it.
+		joinDuplicateHeaders: true,
+		requireHostHeader: false,
 	});
 	http.timeout = IDLE_MS;
 	http.on("timeout", (socket) => {
@@ -101,6 +106,10 @@ export function createHttpServer(server: Server): HttpServer {
 	http.on("checkContinue", onRequest);
 	http.on("checkExpectation", (_request, response) => {
 		answerText(response, 417, "The only thing to expect is 100-continue");
+	});
+	http.on("connect", (request, socket) => {
+		if (unanswered(socket).size > 0) socket.destroy();
+		else endWith(socket, "405 Method Not Allowed", `${request.method} means nothing here`);
 	});
 	http.on("clientError", answerGarbage);
 	// Node watches over headersTimeout only once it listens, which this server leaves to others.
@@ -156,7 +165,11 @@ function answerGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
 		for (const response of answers) response.once("close", () => answers.size === 0 && socket.end());
 		return;
 	}
-	const [status, sentence] = garbage[error.code ?? ""] ?? ["400 Bad Request", "This is no HTTP"];
+	endWith(socket, ...(garbage[error.code ?? ""] ?? ["400 Bad Request", "This is no HTTP"]));
+}
+
+/** The last answer of a connection that Node's http has done with. */
+function endWith(socket: Duplex, status: string, sentence: string): void {
 	const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\n`;
 	socket.end(`${head}Content-Length: ${sentence.length + 1}\r\n\r\n${sentence}\n`);
 }

@@ -73,7 +73,7 @@ export interface StoreOptions {
 type Load = (options: StoreOptions) => Promise<Store>;
 
 /** Name → how to load it. A store is loaded only when it is chosen. */
-const registry: Record<string, Load | undefined> = {
+const registry: Record<string, Load> = {
 	memory: async () => new (await import("./memory.ts")).MemoryStore(),
 	sqlite: async (options) => new (await import("./sqlite.ts")).SqliteStore(options),
 	file: async (options) => new (await import("./file.ts")).FileStore(options),
@@ -93,9 +93,6 @@ const aliases: Record<string, string> = {
 	libmemcached: "memcached",
 };
 
-/** What --queue-type may be, beside paths and packages. */
-export const storeNames: readonly string[] = Object.keys(registry);
-
 /** True for a store whose files are in the state directory. */
 export function keepsFiles(name: string): boolean {
 	return ["sqlite", "file"].includes(plainName(name));
@@ -106,7 +103,8 @@ export function keepsFiles(name: string): boolean {
  * module whose default export is a function of StoreOptions that returns a Store.
  */
 export async function loadStore(name: string, options: StoreOptions): Promise<Store | undefined> {
-	const load = registry[plainName(name)];
+	const plain = plainName(name);
+	const load = Object.hasOwn(registry, plain) ? registry[plain] : undefined;
 	const store = load === undefined && /[./@]/.test(name) ? await importStore(name, options) : await load?.(options);
 	if (store === undefined || options.options["store-queue-on-shutdown"] !== "true") return store;
 	return new (await import("./at-shutdown.ts")).AtShutdownStore(store);

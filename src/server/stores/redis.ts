@@ -48,7 +48,11 @@ export class RedisStore implements Store, Backend<Session> {
 		const host = options["redis-server"] || "127.0.0.1";
 		const port = Number(options["redis-port"] ?? 6379);
 		if (!Number.isInteger(port)) throw new GearmanError("BAD_ARGUMENT", "redis-port is not a number");
-		const isUrl = /^rediss?:\/\//.test(host);
+		const isUrl = host.includes("://");
+		// What it is instead is not said: there may be a password in it.
+		if (isUrl && !(/^rediss?:/i.test(host) && URL.canParse(host))) {
+			throw new GearmanError("BAD_ARGUMENT", "redis-server is a host, or an address such as redis://HOST:6379/0");
+		}
 		this.name = `Redis at ${isUrl ? new URL(host).host : host.startsWith("/") ? host : `${host}:${port}`}`;
 		this.#url = isUrl ? host : undefined;
 		this.#config = {
