@@ -8,8 +8,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { Client, Server, Worker } from "../dist/index.js";
+import { launchChromium } from "../test/helpers/browser.js";
 
 const [folder] = process.argv.slice(2);
 /** The charts' lines should have some length. */
@@ -70,18 +70,7 @@ for (let i = 1; i <= 40; i++) {
 	await client.background("cleanup.sessions", "", { unique: `night-${i}`, delayMs: 7_200_000 });
 }
 
-const browser = await chromium.launch({
-	executablePath: "/usr/bin/chromium",
-	args: [
-		"--no-sandbox",
-		"--disable-gpu",
-		"--disable-quic",
-		"--no-first-run",
-		"--disable-background-networking",
-		"--disable-component-update",
-		"--disable-sync",
-	],
-});
+const browser = await launchChromium();
 
 async function page(options = {}) {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });

@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { Log } from "../dist/log.js";
-import { eventually, startProgramServer, temporaryFolder } from "./helpers/program.js";
+import { startProgramServer, temporaryFolder } from "./helpers/program.js";
 import { dial, startServer } from "./helpers/server.js";
+import { until } from "./helpers/until.js";
 
 /** A server that logs all it can to a file. */
 async function logged(t, format, options = {}) {
@@ -31,7 +32,7 @@ test("a log in JSON is one object a line, with what it is about in fields", asyn
 	peer.send("WORK_COMPLETE", "H:none:7", "very secret result");
 	await peer.next();
 	await peer.close();
-	const rows = await eventually(() => {
+	const rows = await until(() => {
 		const rows = lines().map((line) => JSON.parse(line));
 		return rows.some(({ message }) => message.startsWith("Disconnected")) && rows;
 	});

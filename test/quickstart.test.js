@@ -1,21 +1,20 @@
 // scripts/quickstart without its installation: what it shows, how it fails, and that it leaves nothing behind.
 
 import { once } from "node:events";
-import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, readdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { temporaryFolder } from "./helpers/program.js";
 import { environment, run, start } from "./helpers/programs.js";
 import { until } from "./helpers/until.js";
 
 const script = fileURLToPath(new URL("../scripts/quickstart", import.meta.url));
 
 /** A temporary folder for it alone, empty again at the end. */
-async function scratch(t) {
-	const folder = await mkdtemp(join(tmpdir(), "gearman-test-"));
-	t.teardown(() => rm(folder, { recursive: true }));
+function scratch(t) {
+	const folder = temporaryFolder(t);
 	return { folder, env: { TMPDIR: folder } };
 }
 
@@ -28,7 +27,7 @@ async function isStopped(t, text) {
 }
 
 test.serial("quickstart shows lines, a file and a queued job go through, then stops all it has started", async (t) => {
-	const { folder, env } = await scratch(t);
+	const { folder, env } = scratch(t);
 	const { stdout, stderr, exitCode } = await run(t, script, ["--no-install"], { env });
 	t.deepEqual([stderr, exitCode], ["", 0], stdout);
 	for (const shown of [
@@ -46,9 +45,8 @@ test.serial("quickstart shows lines, a file and a queued job go through, then st
 });
 
 test.serial("quickstart says what is wrong, exits with 1 and leaves nothing behind", async (t) => {
-	const { folder, env } = await scratch(t);
-	const tools = await mkdtemp(join(tmpdir(), "gearman-test-"));
-	t.teardown(() => rm(tools, { recursive: true }));
+	const { folder, env } = scratch(t);
+	const tools = temporaryFolder(t);
 	await writeFile(join(tools, "gzip"), "#!/bin/sh\nexit 3\n");
 	await chmod(join(tools, "gzip"), 0o755);
 	const { stdout, stderr, exitCode } = await run(t, script, ["--no-install"], {
@@ -62,7 +60,7 @@ test.serial("quickstart says what is wrong, exits with 1 and leaves nothing behi
 });
 
 test.serial("quickstart that is interrupted stops all it has started", async (t) => {
-	const { folder, env } = await scratch(t);
+	const { folder, env } = scratch(t);
 	// As Ctrl-C: the whole group gets it.
 	const { child, output } = start(t, script, ["--no-install"], { env, isGroup: true });
 	await until(() => output().includes("gearman -w -f upper"), "the first worker");

@@ -2,36 +2,22 @@
 // also by an error or Ctrl-C, and nothing may take longer than it is given.
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { findProgram, isCompiled } from "../../test/helpers/find-program.js";
+import { freePort } from "../../test/helpers/free-port.js";
 
 /** How long a server may take to answer, and a load beyond its own time. */
 const PATIENCE_MS = 10_000;
 
 export const ours = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
 
-/** The path of C's program of that name, undefined where it is not installed; ours may go by the same name. */
-function findCompiled(name) {
-	for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
-		const path = join(folder, name);
-		try {
-			const magic = Buffer.alloc(4);
-			const file = openSync(path);
-			readSync(file, magic);
-			closeSync(file);
-			if (magic.toString("latin1") === "\x7fELF") return path;
-		} catch {
-			// Not there.
-		}
-	}
-	return undefined;
-}
-
-export const C = { gearmand: findCompiled("gearmand"), gearman: findCompiled("gearman") };
+/** C's programs; ours may go by the same name. */
+export const C = { gearmand: findProgram("gearmand", isCompiled), gearman: findProgram("gearman", isCompiled) };
 
 /** No setting of whoever measures. */
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(GEARMAN|NODE_OPTIONS)/.test(name)));
@@ -56,16 +42,6 @@ async function end(child) {
 	if (child.exitCode !== null || child.signalCode !== null) return;
 	child.kill("SIGKILL");
 	await once(child, "exit");
-}
-
-/** A port of 127.0.0.1 that nobody listens on. */
-export async function freePort() {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address();
-	server.close();
-	await once(server, "close");
-	return port;
 }
 
 /** Ours first; C's as it is started by default (one thread for the sockets, or four), where it is installed. */

@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Admin } from "../../dist/index.js";
 import { loadStore } from "../../dist/server/stores/index.js";
+import { freePort } from "../../test/helpers/free-port.js";
 import { cpuUs, memory } from "./proc.js";
-import { C, freePort, ours, startLoad, startServer, temporaryFolder, withLoad } from "./processes.js";
+import { C, ours, startLoad, startServer, temporaryFolder, withLoad } from "./processes.js";
 
 export const title = "Jobs on disk, 100 bytes";
 export const rounds = (isQuick) => (isQuick ? 1 : 5);

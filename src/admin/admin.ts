@@ -2,7 +2,8 @@
 // come in order. A lost connection fails the commands under way; the next one connects anew.
 
 import { GearmanError } from "../errors.ts";
-import { Connection, nameOf, parseServers, type ServerAddress, type TlsFiles } from "../net/connection.ts";
+import { Connection, nameOf, parseServers, type ServerAddress } from "../net/connection.ts";
+import type { TlsFiles } from "../net/tls.ts";
 import { readMetrics, type Sample } from "./metrics.ts";
 import {
 	type FunctionStatus,

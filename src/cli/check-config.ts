@@ -48,7 +48,6 @@ export async function checkConfig(server: Server, options: Options<"server">): P
 		const { "state-dir": folder = "." } = storeOptions;
 		if (keepsFiles(queueType)) return `${queueType}, in ${writable(folder)}`;
 		const store = await loadStore(queueType, { port, options: storeOptions });
-		if (store === undefined) throw new Error(`there is no store "${queueType}"`);
 		await store.open();
 		await store.close();
 		return `${queueType}, reachable`;

@@ -10,9 +10,9 @@ import { type Cutter, listSource, operandSource, Stdin, Whole } from "./input.ts
 import { JobOutput } from "./job-output.ts";
 import { Jobs, type JobsOptions } from "./jobs.ts";
 import { stdoutOutput } from "./output.ts";
+import { LF, NUL, Pieces } from "./pieces.ts";
 import { Printer } from "./printer.ts";
 import { Progress } from "./progress.ts";
-import { LF, NUL, Records } from "./records.ts";
 import { serversOf } from "./servers.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -109,6 +109,7 @@ function wantsMap(options: Options<"client">): boolean {
 		options.reduce !== undefined ||
 		options.merge.length > 0 ||
 		options["reduce-function"] !== undefined ||
+		options["reduce-size"] !== undefined ||
 		options.unordered ||
 		options.retry > 0 ||
 		options["keep-going"] ||
@@ -120,7 +121,7 @@ function wantsMap(options: Options<"client">): boolean {
 /** Cuts standard input, with -n, -N and -0; else it is one workload. */
 function recordsOf(options: Pick<Options<"client">, "lines" | "strip" | "null">): Cutter | undefined {
 	if (!options.lines && !options.strip && !options.null) return undefined;
-	return new Records(options.null ? NUL : LF, options.lines && !options.strip && !options.null);
+	return new Pieces(options.null ? NUL : LF, { records: 1, isStripped: options.strip || options.null });
 }
 
 /** The exit code. */

@@ -10,6 +10,9 @@
 
 import { type Mode, type Option, options } from "../options.ts";
 
+/** Option → its texts as given, in order; a flag is "true" each time. */
+export type Given = Map<string, string[]>;
+
 export interface Scanned {
 	/** `--name=value` or `--name`, in order, up to the first problem. */
 	words: string[];

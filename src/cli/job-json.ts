@@ -1,7 +1,7 @@
 // What comes of one job as one line of JSON, in the order of the input (--json).
 
 import { isUtf8 } from "node:buffer";
-import type { GearmanError } from "../errors.ts";
+import { GearmanError } from "../errors.ts";
 import type { Packet } from "../protocol/parser.ts";
 import { Job } from "./job.ts";
 import { endingOutput } from "./output.ts";
@@ -28,7 +28,7 @@ export class JobJson extends Job {
 	}
 
 	protected override created(): void {
-		if (this.jobs.isBackground) this.#finish("queued", {});
+		if (this.jobs.isBackground) this.#finish("queued", () => ({}));
 	}
 
 	protected override data(packet: Packet): void {
@@ -50,13 +50,15 @@ export class JobJson extends Job {
 
 	protected override complete(packet: Packet): void {
 		this.data(packet);
-		this.#finish("complete", bytesAs("result", Buffer.concat(this.#parts)));
+		this.#finish("complete", () => this.#result());
 	}
 
 	protected override error(error: GearmanError): void {
-		const partial = this.#parts.length > 0 && !this.jobs.isWhole ? bytesAs("result", Buffer.concat(this.#parts)) : {};
-		const thrown = error.data === undefined ? {} : bytesAs("exception", error.data);
-		this.#finish(STATES[error.code] ?? "error", { ...partial, ...thrown, error: error.message });
+		this.#finish(STATES[error.code] ?? "error", () => ({
+			...(this.#parts.length > 0 && !this.jobs.isWhole ? this.#result() : {}),
+			...(error.data === undefined ? {} : bytesAs("exception", error.data)),
+			error: error.message,
+		}));
 	}
 
 	protected override reset(): void {
@@ -65,8 +67,24 @@ export class JobJson extends Job {
 		this.#denominator = 0;
 	}
 
-	#finish(state: string, rest: object): void {
+	#result(): object {
+		return bytesAs("result", Buffer.concat(this.#parts));
+	}
+
+	#finish(state: string, rest: () => object): void {
+		try {
+			this.#line = this.#lineOf(state, rest());
+		} catch (error) {
+			if (!isTooLong(error)) throw error;
+			const failure = new GearmanError("JOB_FAILED", "what came of the job is too large for a line of JSON");
+			if (state === "complete") this.jobs.failed(this, failure);
+			this.#line = this.#lineOf(state === "complete" ? "error" : state, { error: failure.message });
+		}
 		this.#parts = [];
+		if (this.#isTurn) this.jobs.printer.print(this.#line);
+	}
+
+	#lineOf(state: string, rest: object): string {
 		const line = {
 			function: this.functionName,
 			handle: this.handle,
@@ -76,9 +94,15 @@ export class JobJson extends Job {
 			denominator: this.#denominator,
 			...rest,
 		};
-		this.#line = `${JSON.stringify(line)}\n`;
-		if (this.#isTurn) this.jobs.printer.print(this.#line);
+		return `${JSON.stringify(line)}\n`;
 	}
+}
+
+/** V8's strings end at half a gigabyte. */
+function isTooLong(error: unknown): boolean {
+	return (
+		error instanceof RangeError || (error instanceof Error && "code" in error && error.code === "ERR_STRING_TOO_LONG")
+	);
 }
 
 /** --require-worker: no job was made, so the line is about the function. */

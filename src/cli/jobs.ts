@@ -5,8 +5,9 @@
 //
 // What must stay true: nothing is read that there is no room for, so an endless input needs no endless memory.
 
-import { type Client, newUnique, type SubmitOptions } from "../client/client.ts";
+import { type Client, newUnique } from "../client/client.ts";
 import { murmur3 } from "../client/hash.ts";
+import type { SubmitOptions } from "../client/submission.ts";
 import { GearmanError } from "../errors.ts";
 import { backoff } from "../net/connection.ts";
 import type { Source } from "./input.ts";
@@ -89,7 +90,7 @@ export class Jobs {
 	#collector: Collector | undefined;
 	#log: JobLog | undefined;
 	/** Not yet printed; unused where results are unordered. */
-	readonly #turns = new Turns();
+	readonly #turns = new Turns<Job>();
 	#underWay = 0;
 	#keptBytes = 0;
 	/** What one job gave at most: as much is expected of each that is under way. */

@@ -14,7 +14,7 @@ import { Filter } from "../worker/filter.ts";
 import type { Job } from "../worker/job.ts";
 import { isLost } from "../worker/program.ts";
 import type { WorkFunction } from "../worker/worker.ts";
-import { LF, NUL, Records } from "./records.ts";
+import { LF, NUL, Pieces } from "./pieces.ts";
 import { serversOf } from "./servers.ts";
 
 /** How often progress is sent. */
@@ -70,7 +70,7 @@ class Run {
 
 	async *records(): AsyncGenerator<Buffer, void, undefined> {
 		const { null: byNul, strip } = this.#options;
-		const records = new Records(byNul ? NUL : LF, !byNul && !strip);
+		const records = new Pieces(byNul ? NUL : LF, { records: 1, isStripped: byNul || strip });
 		for await (const chunk of this.#split()) {
 			records.write(chunk);
 			for (let record = records.next(); record; record = records.next()) yield record;

@@ -10,10 +10,9 @@ import { JobLogFile } from "./joblog.ts";
 import type { Collector, Jobs, JobsOptions } from "./jobs.ts";
 import { Merge } from "./merge.ts";
 import { Output } from "./output.ts";
-import { Pieces } from "./pieces.ts";
+import { LF, NUL, Pieces } from "./pieces.ts";
 import type { Printer } from "./printer.ts";
 import type { Progress } from "./progress.ts";
-import { LF, NUL } from "./records.ts";
 import { ReduceCommand } from "./reduce-command.ts";
 import { ReduceTree } from "./reduce-tree.ts";
 import { sizeInBytes } from "./size.ts";
@@ -21,6 +20,9 @@ import { checkFlags } from "./sort.ts";
 
 /** Pieces and results in memory. */
 const MAX_KEPT_BYTES = 128 * 1024 * 1024;
+
+/** Results of one reduce job. */
+const REDUCE_SIZE = 16;
 
 /** What client.ts has made by the time the map begins. */
 export interface Parts {
@@ -97,7 +99,7 @@ export class MapRun {
 	}
 
 	#collector({ client, jobs }: Parts): Collector | undefined {
-		const { reduce, merge, "reduce-function": reducer, "reduce-size": size } = this.#options;
+		const { reduce, merge, "reduce-function": reducer, "reduce-size": size = REDUCE_SIZE } = this.#options;
 		if (reduce !== undefined) {
 			this.#command = new ReduceCommand(reduce, client, jobs);
 			return this.#command;
@@ -157,6 +159,9 @@ function check(options: MapOptions, operands: readonly string[]): void {
 	exclude(collectors[0], collectors.slice(1));
 	exclude(collectors[0], given(["background", "epoch", "delay", "resume"]));
 	exclude(given(["merge", "reduce-function"])[0], given(["json", "prefix"]));
+	if (options["reduce-size"] !== undefined && options["reduce-function"] === undefined) {
+		throw new GearmanError("USAGE", "--reduce-size needs --reduce-function NAME");
+	}
 	if (options.resume && options.joblog === undefined) throw new GearmanError("USAGE", "--resume needs --joblog FILE");
 	if (options.reduce?.trim() === "") throw new GearmanError("USAGE", "--reduce needs a command");
 	if (options["reduce-function"] === "") throw new GearmanError("USAGE", "--reduce-function needs a name");

@@ -10,7 +10,8 @@ import { randomBytes } from "node:crypto";
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { reasonOf } from "../reason.ts";
+import { GearmanError } from "../errors.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 import type { Collector, Jobs } from "./jobs.ts";
 import { merge, type Run } from "./sort.ts";
 
@@ -116,17 +117,29 @@ export class Merge implements Collector {
 	}
 
 	async #spill(runs: readonly Run[]): Promise<Run> {
-		const path = join(tmpdir(), `gearman-${process.pid}-${randomBytes(8).toString("hex")}`);
-		const written = openSync(path, "wx", 0o600);
+		const { fd, written } = namelessFile();
 		try {
-			// A descriptor of its own, at the beginning: writing moves the other one's position.
-			const fd = openSync(path, "r");
-			unlinkSync(path);
 			await merge(this.#flags, runs, written);
 			return { fd };
 		} finally {
 			closeSync(written);
 		}
+	}
+}
+
+/** Open twice, for writing moves a descriptor's position: `fd` reads it from the beginning. */
+function namelessFile(): { fd: number; written: number } {
+	const folder = tmpdir();
+	const path = join(folder, `gearman-${process.pid}-${randomBytes(8).toString("hex")}`);
+	try {
+		const written = openSync(path, "wx", 0o600);
+		const fd = openSync(path, "r");
+		unlinkSync(path);
+		return { fd, written };
+	} catch (error) {
+		throw new GearmanError("BAD_ARGUMENT", `no file can be made in ${folder}: ${reasonOf(error, WRITING)}`, {
+			cause: error,
+		});
 	}
 }
 

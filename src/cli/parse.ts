@@ -9,7 +9,7 @@ import { GearmanError } from "../errors.ts";
 import { type Mode, type Option, type Options, options } from "../options.ts";
 import { reasonOf } from "../reason.ts";
 import type { Configured } from "./config.ts";
-import { getopt, type Scanned } from "./getopt.ts";
+import { type Given, getopt, type Scanned } from "./getopt.ts";
 
 export interface Parsed<M extends Mode> {
 	options: Options<M>;
@@ -17,9 +17,6 @@ export interface Parsed<M extends Mode> {
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Option → its texts as given, in order; a flag is "true" each time. */
-export type Given = Map<string, string[]>;
 
 const MAX_32 = 0x7fffffff;
 const DEFAULT_CONFIG_FILE = "/etc/gearmand.conf";

@@ -1,5 +1,6 @@
-// Input cut into pieces of many whole records each (--split, --split-bytes): put one behind the other, the pieces are the
-// input again, byte for byte. A record ends with its LF or NUL, the last one of the input may go without.
+// Input cut into pieces of whole records: one each (-n, -N, -0) or many (--split, --split-bytes). Put one behind the
+// other, the pieces are the input again, byte for byte. A record ends with its LF or NUL, the last one of the input may go
+// without. Pieces are taken one at a time: the window of jobs may be full in the middle of a chunk.
 //
 //   chunk   ……records of the piece……│……the next record……│…
 //           pieceStart              at                   what indexOf finds
@@ -7,19 +8,25 @@
 import { GearmanError } from "../errors.ts";
 import type { Cutter } from "./input.ts";
 
+export const LF = 0x0a;
+export const NUL = 0x00;
+
 /** No job server takes more in one packet. */
 const MAX_PIECE_BYTES = 255 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 
-export interface PieceSize {
+export interface PieceOptions {
 	/** Records of a piece at most. */
 	readonly records?: number | undefined;
 	/** Bytes of a piece at most, save that a longer record is a piece by itself. */
 	readonly bytes?: number | undefined;
+	/** Without the separator at its end. */
+	readonly isStripped?: boolean | undefined;
 }
 
 export class Pieces implements Cutter {
-	readonly #separator: number;
+	readonly #separator: typeof LF | typeof NUL;
+	readonly #isStripped: boolean;
 	readonly #maxRecords: number;
 	readonly #maxBytes: number;
 	/** Chunks behind #chunk. */
@@ -36,10 +43,11 @@ export class Pieces implements Cutter {
 	#openBytes = 0;
 	#hasEnded = false;
 
-	constructor(separator: number, size: PieceSize) {
+	constructor(separator: typeof LF | typeof NUL, { records, bytes, isStripped = false }: PieceOptions) {
 		this.#separator = separator;
-		this.#maxRecords = size.records ?? Number.POSITIVE_INFINITY;
-		this.#maxBytes = size.bytes ?? Number.POSITIVE_INFINITY;
+		this.#isStripped = isStripped;
+		this.#maxRecords = records ?? Number.POSITIVE_INFINITY;
+		this.#maxBytes = bytes ?? Number.POSITIVE_INFINITY;
 	}
 
 	write(chunk: Buffer): void {
@@ -65,7 +73,8 @@ export class Pieces implements Cutter {
 			if (this.#pieceBytes + this.#openBytes > MAX_PIECE_BYTES) {
 				// What is whole need not wait for what is too large with it.
 				if (this.#records > 0 && this.#maxBytes < MAX_PIECE_BYTES) return this.#take();
-				throw new GearmanError("BAD_ARGUMENT", "a piece of the input is larger than a job can be (255 MB)");
+				const what = this.#maxRecords === 1 ? "record" : "piece";
+				throw new GearmanError("BAD_ARGUMENT", `a ${what} of the input is larger than a job can be (255 MB)`);
 			}
 			const chunk = this.#more.shift();
 			if (chunk === undefined) break;
@@ -116,6 +125,7 @@ export class Pieces implements Cutter {
 		this.#parts = [];
 		this.#pieceBytes = 0;
 		this.#records = 0;
-		return parts.length === 1 ? parts[0] : Buffer.concat(parts);
+		const piece = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+		return this.#isStripped && piece[piece.length - 1] === this.#separator ? piece.subarray(0, -1) : piece;
 	}
 }

@@ -5,7 +5,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log, type LogFormat } from "../log.ts";
-import { type Options, options as rows } from "../options.ts";
+import { type Options, stores } from "../options.ts";
 import { reasonOf, WRITING } from "../reason.ts";
 import { inheritedEndpoints } from "../server/endpoint.ts";
 import { Server } from "../server/server.ts";
@@ -15,8 +15,6 @@ import { tellReady, writePidFile } from "./process.ts";
 import { sizeInBytes } from "./size.ts";
 import { notify, startWatchdog } from "./systemd.ts";
 
-/** Headings of the options that stores read. */
-const STORE_GROUPS: ReadonlySet<string> = new Set(["Store", "Databases"]);
 const DAEMON_LOG = "/var/log/gearmand.log";
 /** Descriptors kept back from connections: listeners, log, store, spare. */
 const SPARE_DESCRIPTORS = 32;
@@ -127,9 +125,9 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 /** The options of the stores, and the state directory as it is for the user who starts the server. */
 function storeSettings(options: Options<"server">): Record<string, string | undefined> & { "state-dir": string } {
 	const settings: Record<string, string | undefined> = {};
-	for (const [name, row] of Object.entries(rows.server)) {
-		const value = options[name as keyof typeof options];
-		if ("group" in row && STORE_GROUPS.has(row.group) && value !== undefined) settings[name] = String(value);
+	for (const name of Object.keys(stores) as (keyof typeof stores)[]) {
+		const value = options[name];
+		if (value !== undefined) settings[name] = String(value);
 	}
 	return { ...settings, "state-dir": stateDirectory(settings) };
 }

@@ -1,11 +1,9 @@
 // Jobs in the order of the input, from their submit until they are printed: O(1) at both ends.
 
-import type { Job } from "./job.ts";
-
 /** So many empty places in front are let be. */
 const SLACK = 8192;
 
-export class Turns {
+export class Turns<Job> {
 	#jobs: (Job | undefined)[] = [];
 	#first = 0;
 

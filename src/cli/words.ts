@@ -2,8 +2,7 @@
 
 import { Parser } from "yargs/helpers";
 import { type Mode, type Option, options } from "../options.ts";
-import { takesValue } from "./getopt.ts";
-import type { Given } from "./parse.ts";
+import { type Given, takesValue } from "./getopt.ts";
 
 const configuration = {
 	"boolean-negation": false,

@@ -3,13 +3,17 @@
 import { GearmanError } from "../errors.ts";
 import type { PacketType } from "../protocol/commands.ts";
 import type { Packet } from "../protocol/parser.ts";
-import type { Client } from "./client.ts";
 import type { Link, Request, TaskObserver } from "./link.ts";
 
 const NO_FAILURES: Map<Link, GearmanError> = new Map();
 
 /** Ends a wait early, by signal or for want of an answer. */
 export type GiveUp = (code: "ABORTED" | "TIMED_OUT", message: string, cause?: unknown) => void;
+
+/** Sends a call to the next server it may go to. */
+interface Dispatcher {
+	dispatch(call: Call): void;
+}
 
 /** One request on its way through the servers it may go to. */
 export class Call implements Request {
@@ -21,11 +25,11 @@ export class Call implements Request {
 	isWritten = false;
 	/** Servers that could not be reached, and why. */
 	failures: Map<Link, GearmanError> = NO_FAILURES;
-	readonly #client: Client;
+	readonly #client: Dispatcher;
 	readonly #onResult: ((result: Packet | GearmanError) => void) | undefined;
 
 	constructor(
-		client: Client,
+		client: Dispatcher,
 		order: readonly Link[],
 		parts: readonly Buffer[],
 		answer: PacketType,

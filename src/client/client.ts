@@ -6,18 +6,26 @@
 // take turns. A server that cannot be reached is passed over as long as nothing was written.
 
 import { GearmanError } from "../errors.ts";
-import { parseServers, type ServerAddress, type TlsFiles } from "../net/connection.ts";
+import { parseServers, type ServerAddress } from "../net/connection.ts";
+import type { TlsFiles } from "../net/tls.ts";
 import { type PacketType, Type } from "../protocol/commands.ts";
 import { encodeRequest, fromName } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
 import { Call, couldNotConnect, limit } from "./call.ts";
 import { murmur3 } from "./hash.ts";
-import { Link, type TaskObserver } from "./link.ts";
+import { Link, numberIn, type TaskObserver } from "./link.ts";
 import type { Pieces, ReduceOptions, Reducer } from "./reduce.ts";
-import { argument, encodeBackground, encodeForeground, encodeWithData, toBytes } from "./submission.ts";
+import {
+	argument,
+	type BackgroundOptions,
+	type CallOptions,
+	encodeBackground,
+	encodeForeground,
+	encodeWithData,
+	type SubmitOptions,
+	toBytes,
+} from "./submission.ts";
 import { Task } from "./task.ts";
-
-export type Priority = "high" | "normal" | "low";
 
 export interface ClientOptions {
 	/** Port of servers named without one; 4730. */
@@ -26,28 +34,6 @@ export interface ClientOptions {
 	readonly tls?: TlsFiles;
 	/** False: do not ask for WORK_EXCEPTION; jobs that raise then end as failed. */
 	readonly exceptions?: boolean;
-}
-
-export interface CallOptions {
-	readonly signal?: AbortSignal;
-	/** Longest wait without any sign of life, in ms. */
-	readonly timeoutMs?: number;
-}
-
-export interface SubmitOptions extends CallOptions {
-	/** Jobs of equal function and key run once, all submitters get the result; "-": the workload is the key.
-	 * Default: a fresh UUID, so that no two jobs are taken for one. */
-	readonly unique?: string;
-	readonly priority?: Priority;
-	/** Function that puts the job's results together (SUBMIT_REDUCE_JOB; always of normal priority). */
-	readonly reducer?: string;
-}
-
-export interface BackgroundOptions extends SubmitOptions {
-	/** Earliest start: a Date or Unix seconds (SUBMIT_JOB_EPOCH; always of normal priority, whole seconds). */
-	readonly at?: Date | number;
-	/** Earliest start, from now. */
-	readonly delayMs?: number;
 }
 
 export interface JobStatus {
@@ -152,7 +138,7 @@ export class Client {
 		const packet = [encodeRequest("GET_STATUS_UNIQUE", [argument("unique", unique)])];
 		return await this.#askAll(packet, Type.STATUS_RES_UNIQUE, options, (answer) => ({
 			...readStatus(answer),
-			clients: Number.parseInt(answer.text(5), 10) || 0,
+			clients: numberIn(answer, 5),
 		}));
 	}
 
@@ -323,7 +309,7 @@ function readStatus(answer: Packet): JobStatus {
 	return {
 		isKnown: answer.text(1) === "1",
 		isRunning: answer.text(2) === "1",
-		numerator: Number.parseInt(answer.text(3), 10) || 0,
-		denominator: Number.parseInt(answer.text(4), 10) || 0,
+		numerator: numberIn(answer, 3),
+		denominator: numberIn(answer, 4),
 	};
 }

@@ -302,8 +302,10 @@ function exceptionsRequest(): Request {
 	};
 }
 
-function numberIn(packet: Packet, field: number): number {
-	return Number.parseInt(packet.text(field), 10) || 0;
+/** A number of a status. Workers choose them: what is none, negative or without end is 0. */
+export function numberIn(packet: Packet, field: number): number {
+	const number = Number.parseInt(packet.text(field), 10);
+	return number > 0 && Number.isFinite(number) ? number : 0;
 }
 
 function pass(ms: number, signal: AbortSignal): Promise<void> {

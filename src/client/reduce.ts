@@ -8,8 +8,7 @@
 
 import { setMaxListeners } from "node:events";
 import { GearmanError } from "../errors.ts";
-import type { Client, Priority } from "./client.ts";
-import { toBytes } from "./submission.ts";
+import { type Priority, type SubmitOptions, toBytes } from "./submission.ts";
 import type { Task } from "./task.ts";
 
 /** Workloads, from memory or as they come. Strings are UTF-8. */
@@ -29,6 +28,11 @@ export interface ReduceOptions {
 /** Puts a piece's result to what there is. Its `index` counts from 0. */
 export type Reducer<T> = (total: T, result: Buffer, index: number) => T | Promise<T>;
 
+/** The client, as far as it is needed here. */
+interface Submits {
+	submit(functionName: string, workload: Uint8Array, options: SubmitOptions): Task;
+}
+
 /** Workloads in flight and results that wait for their turn. */
 const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 /** Results that wait for a slow one before them. */
@@ -36,7 +40,7 @@ const MAX_AHEAD = 8192;
 
 /** The results of all pieces, in their order. Breaking off gives up what is in flight. */
 export async function* mapPieces(
-	client: Client,
+	client: Submits,
 	functionName: string,
 	pieces: Pieces,
 	options: ReduceOptions = {},

@@ -1,9 +1,32 @@
-// Submissions as bytes: which packet a job goes in, and its arguments.
+// Submissions: what can be asked of a job, and as bytes: which packet it goes in, and its arguments.
 
 import { GearmanError } from "../errors.ts";
 import { type PacketName, Type } from "../protocol/commands.ts";
 import { encodeRequest, HEADER_BYTES, MAGIC_REQUEST, toName, writeHeader } from "../protocol/packet.ts";
-import type { BackgroundOptions, SubmitOptions } from "./client.ts";
+
+export type Priority = "high" | "normal" | "low";
+
+export interface CallOptions {
+	readonly signal?: AbortSignal;
+	/** Longest wait without any sign of life, in ms. */
+	readonly timeoutMs?: number;
+}
+
+export interface SubmitOptions extends CallOptions {
+	/** Jobs of equal function and key run once, all submitters get the result; "-": the workload is the key.
+	 * Default: a fresh UUID, so that no two jobs are taken for one. */
+	readonly unique?: string;
+	readonly priority?: Priority;
+	/** Function that puts the job's results together (SUBMIT_REDUCE_JOB; always of normal priority). */
+	readonly reducer?: string;
+}
+
+export interface BackgroundOptions extends SubmitOptions {
+	/** Earliest start: a Date or Unix seconds (SUBMIT_JOB_EPOCH; always of normal priority, whole seconds). */
+	readonly at?: Date | number;
+	/** Earliest start, from now. */
+	readonly delayMs?: number;
+}
 
 /** Larger workloads are not copied behind their arguments but written as they are. */
 const COPY_BYTES = 16 * 1024;

@@ -9,15 +9,7 @@ import type { TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
 import { type Packet, Parser } from "../protocol/parser.ts";
 import { reasonOf } from "../reason.ts";
-
-export interface TlsFiles {
-	/** Certificates to trust (PEM). Without it: those Node trusts. */
-	readonly caFile?: string;
-	/** Own certificate (PEM). */
-	readonly certificateFile?: string;
-	/** Own private key (PEM). */
-	readonly keyFile?: string;
-}
+import type { TlsFiles } from "./tls.ts";
 
 export interface ServerAddress {
 	/** A name or an address; or unix:PATH, which has no port and speaks no TLS. */

@@ -7,7 +7,15 @@ import { isIPv4, type Socket } from "node:net";
 import { checkServerIdentity, connect, createSecureContext, type SecureContextOptions, type TLSSocket } from "node:tls";
 import { GearmanError } from "../errors.ts";
 import { reasonOf } from "../reason.ts";
-import type { TlsFiles } from "./connection.ts";
+
+export interface TlsFiles {
+	/** Certificates to trust (PEM). Without it: those Node trusts. */
+	readonly caFile?: string;
+	/** Own certificate (PEM). */
+	readonly certificateFile?: string;
+	/** Own private key (PEM). */
+	readonly keyFile?: string;
+}
 
 /** What is in the files. Throws GearmanError BAD_ARGUMENT, naming the file that cannot be used. */
 export function readTlsFiles({ caFile, certificateFile, keyFile }: TlsFiles): SecureContextOptions {

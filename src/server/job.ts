@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import type { Packet } from "../protocol/parser.ts";
 import type { FunctionQueue, Worker } from "./function-queue.ts";
-import type { Waiter } from "./journal.ts";
 
 /** HIGH, NORMAL, LOW: an index into per-priority arrays. */
 export type Priority = 0 | 1 | 2;
@@ -25,6 +24,14 @@ export interface Receiver {
 	readonly isCongested: boolean;
 	/** Calls back once it is congested no more, or gone. */
 	onceDrained(resume: () => void): void;
+}
+
+/** Somebody that waits for a job to be durable. */
+export interface Waiter {
+	/** The job is in the store. Called once. */
+	committed(job: Job): void;
+	/** It is not, and will not be. Called once. */
+	refused(job: Job): void;
 }
 
 /** Who has more than this on its way out is not read from, and watched. */

@@ -7,17 +7,9 @@
 //
 // A job the store can never take is refused before it is in a batch: the others of that batch are none the worse for it.
 
-import type { Job } from "./job.ts";
+import type { Job, Waiter } from "./job.ts";
 import type { StoreMetrics } from "./metrics.ts";
 import type { Change, Store } from "./stores/index.ts";
-
-/** Something that waits for a job to be durable. */
-export interface Waiter {
-	/** The job is in the store. Called once. */
-	committed(job: Job): void;
-	/** It is not, and will not be. Called once. */
-	refused(job: Job): void;
-}
 
 /** A change whose job is the table's own. */
 type JobChange = Exclude<Change, { job: unknown }> | { readonly kind: "add" | "retry" | "remove"; readonly job: Job };

@@ -98,7 +98,8 @@ export class Server {
 	/** Opens the store, takes its jobs over, listens. Rejects with GearmanError; nothing is left open then. */
 	async start(): Promise<void> {
 		await this.gate.open();
-		const store = this.options.store ?? (await this.#loadStore());
+		const { queueType, storeOptions, port } = this.options;
+		const store = this.options.store ?? (await loadStore(queueType, { port, options: storeOptions }));
 		const lastReserved = await store.open();
 		this.jobs.numberFrom(lastReserved);
 		this.#store = store;
@@ -136,13 +137,6 @@ export class Server {
 		if (protocol === undefined) throw new GearmanError("BAD_ARGUMENT", `Unknown protocol module : ${name}`);
 		this.#addresses.set(name, await protocol.listen(this));
 		this.#protocols.push(protocol);
-	}
-
-	async #loadStore(): Promise<Store> {
-		const { queueType, storeOptions, port } = this.options;
-		const store = await loadStore(queueType, { port, options: storeOptions });
-		if (store !== undefined) return store;
-		throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${queueType}`);
 	}
 
 	/** Takes over what the last run left, while clients and workers are served already. */

@@ -3,8 +3,7 @@
 
 import type { ServerErrorCode } from "../errors.ts";
 import { Type } from "../protocol/commands.ts";
-import { type Client, type Incoming, type Job, JobState, type Priority, uniqueKeyOf } from "./job.ts";
-import type { Waiter } from "./journal.ts";
+import { type Client, type Incoming, type Job, JobState, type Priority, uniqueKeyOf, type Waiter } from "./job.ts";
 import { Count } from "./metrics.ts";
 import type { Server } from "./server.ts";
 

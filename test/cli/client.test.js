@@ -34,6 +34,7 @@ const functions = {
 	],
 	fail: () => [["WORK_DATA", "partial\n"], ["WORK_FAIL"]],
 	raise: () => [["WORK_EXCEPTION", "boom"]],
+	zeros: (size) => complete("\0".repeat(Number(size))),
 };
 
 /** A server with a worker, and gearman(…args) run against it: { stdout, stderr, exitCode }. */
@@ -487,6 +488,16 @@ test("--json names how a job ended", async (t) => {
 	const nowhere = await gearman(["-p", String(await freePort()), "--json", "-f", "f", "-s"]);
 	t.like(jsonOf(nowhere.stdout)[0], { state: "unreachable" });
 	t.is(nowhere.exitCode, 69);
+});
+
+test("--json says of a result that is too large for a line that it is, and goes on", async (t) => {
+	// As JSON each byte takes six: more than the longest string there is.
+	const { gearman } = await setUp(t);
+	const { stdout, stderr, exitCode } = await gearman(["--json", "-f", "zeros", `${90 << 20}`, "2"]);
+	t.deepEqual([stderr, exitCode], ["", 1]);
+	const [large, small] = jsonOf(stdout);
+	t.like(large, { state: "error", error: "what came of the job is too large for a line of JSON", result: undefined });
+	t.like(small, { state: "complete", result: "\0\0" });
 });
 
 test("a reader that leaves ends the program quietly", async (t) => {

@@ -129,7 +129,7 @@ test("--check-config says what it found, listens nowhere and makes no file", asy
 			["--ssl", "--ssl-certificate=/no.pem", "--ssl-key=/no.key"],
 			/^TLS: NOT GOOD: could not read \/no\.pem: no such file$/m,
 		],
-		[["--queue-type=wishful"], /^store: NOT GOOD: there is no store "wishful"$/m],
+		[["--queue-type=wishful"], /^store: NOT GOOD: Error .* : wishful: it is one of memory, sqlite, /m],
 		[["--queue-type=redis", `--redis-port=${await freePort()}`], /^store: NOT GOOD: .*/m],
 		[["--log-file=/no/log"], /^log-file: NOT GOOD: \/no cannot be written: no such directory$/m],
 		[["--protocol=smoke"], /^protocol smoke: NOT GOOD: there is no such protocol$/m],

@@ -4,7 +4,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
 import { LEVELS } from "../../dist/log.js";
-import { eventually, program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
+import { program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
+import { until } from "../helpers/until.js";
 
 const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -223,7 +224,7 @@ test("a daemon is in the background once it listens, and has a pid file until it
 
 	process.kill(Number(text), "SIGTERM");
 	t.true(
-		await eventually(() =>
+		await until(() =>
 			stat(file).then(
 				() => false,
 				() => true,

@@ -267,9 +267,17 @@ test("--merge keeps what memory should not hold in nameless files, and says so w
 	t.is(stdout.split(" ")[0], expected.digest("hex"));
 	t.deepEqual(readdirSync(folder), []);
 
-	const nowhere = await merge(join(folder, "nowhere"));
-	t.regex(nowhere.stderr, /^gearman: could not merge: no such file/);
-	t.is(nowhere.stdout.split(" ")[0], createHash("md5").update("").digest("hex"));
+	const file = join(folder, "file");
+	await writeFile(file, "");
+	for (const [place, reason] of [
+		[join(folder, "nowhere"), "no such directory"],
+		[file, "not a directory"],
+	]) {
+		const nowhere = await merge(place);
+		const [first] = nowhere.stderr.split("\n");
+		t.is(first, `gearman: could not merge: no file can be made in ${place}: ${reason}`);
+		t.is(nowhere.stdout.split(" ")[0], createHash("md5").update("").digest("hex"));
+	}
 });
 
 test("--merge says at once what sort does not take", async (t) => {
@@ -437,6 +445,7 @@ test("what does not go together is a usage error", async (t) => {
 		[["--merge", "--json"], "--merge and --json exclude each other"],
 		[["--merge", "--joblog", "x", "--resume"], "--merge and --resume exclude each other"],
 		[["--resume"], "--resume needs --joblog FILE"],
+		[["--reduce-size", "4"], "--reduce-size needs --reduce-function NAME"],
 		[["--split", "0"], "the argument ('0') for option '--split' is invalid"],
 		[["--split-bytes", "many"], "the argument ('many') for option '--split-bytes' is invalid"],
 	]) {

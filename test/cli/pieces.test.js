@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { Pieces } from "../../dist/cli/pieces.js";
+import { LF, NUL, Pieces } from "../../dist/cli/pieces.js";
 
 /** All pieces of the input, given in the chunks the cuts make. */
 function split(separator, size, bytes, cuts) {
@@ -49,7 +49,7 @@ const size = fc.record(
 	{ requiredKeys: [] },
 );
 
-for (const [name, separator] of Object.entries({ LF: 10, NUL: 0 })) {
+for (const [name, separator] of Object.entries({ LF, NUL })) {
 	test(`pieces at ${name} are the input again, each as large as it may be, wherever the chunks are cut`, (t) => {
 		fc.assert(
 			fc.property(input, cuts, size, (bytes, cuts, size) => {
@@ -60,18 +60,37 @@ for (const [name, separator] of Object.entries({ LF: 10, NUL: 0 })) {
 			{ numRuns: 500 },
 		);
 	});
+
+	test(`records without their ${name} lose nothing else`, (t) => {
+		fc.assert(
+			fc.property(input, cuts, (bytes, cuts) => {
+				const expected = bytes.toString("latin1").split(String.fromCharCode(separator));
+				if (expected.at(-1) === "") expected.pop();
+				t.deepEqual(
+					split(separator, { records: 1, isStripped: true }, bytes, cuts).map((record) => record.toString("latin1")),
+					expected,
+				);
+			}),
+			{ numRuns: 500 },
+		);
+	});
 }
 
 test("a record longer than a piece is a piece by itself", (t) => {
 	const bytes = Buffer.from(`a\n${"x".repeat(50)}\nb\nc`);
-	t.deepEqual(split(10, { bytes: 4 }, bytes, [20]).map(String), ["a\n", `${"x".repeat(50)}\n`, "b\nc"]);
+	t.deepEqual(split(LF, { bytes: 4 }, bytes, [20]).map(String), ["a\n", `${"x".repeat(50)}\n`, "b\nc"]);
 });
 
 test("a piece no job can carry is refused instead of kept", (t) => {
-	const pieces = new Pieces(10, { records: 2 });
 	const chunk = Buffer.alloc(16 * 1024 * 1024, "x");
-	for (let i = 0; i < 15; i++) pieces.write(chunk);
-	t.is(pieces.next(), undefined);
-	pieces.write(chunk);
-	t.throws(() => pieces.next(), { code: "BAD_ARGUMENT", message: /larger than a job can be/ });
+	for (const [records, message] of [
+		[1, /^a record of the input is larger than a job can be/],
+		[2, /^a piece of the input is larger than a job can be/],
+	]) {
+		const pieces = new Pieces(LF, { records });
+		for (let i = 0; i < 15; i++) pieces.write(chunk);
+		t.is(pieces.next(), undefined);
+		pieces.write(chunk);
+		t.throws(() => pieces.next(), { code: "BAD_ARGUMENT", message });
+	}
 });

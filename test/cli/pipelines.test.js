@@ -1,9 +1,9 @@
 // Gearman's three best known command lines, as people type them: our gearman first in PATH, the server by environment.
 
-import { chmod, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
+import { temporaryFolder } from "../helpers/program.js";
 import { convert, identify, ours, run, start, startGearmand, testWith, workersReady } from "../helpers/programs.js";
 import { dial } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
@@ -11,8 +11,7 @@ import { until } from "../helpers/until.js";
 /** A job server, a folder, and `shell(command)`, `daemon(command)` to type commands there. */
 async function desk(t) {
 	const { port } = await startGearmand(t, ours.gearmand);
-	const cwd = await mkdtemp(join(tmpdir(), "gearman-test-"));
-	t.teardown(() => rm(cwd, { recursive: true }));
+	const cwd = temporaryFolder(t);
 	const env = { GEARMAN_SERVER: "127.0.0.1", GEARMAND_PORT: `${port}` };
 	const shell = (command, options) => run(t, "/bin/sh", ["-c", command], { cwd, env, ...options });
 	return { port, cwd, env, shell, path: (name) => join(cwd, name) };

@@ -33,8 +33,7 @@ testTls("TLS that is half given, or without the certificate the server wants, is
 		["--admin", "--status"],
 	]) {
 		const none = await start(t, [...trusting, ...mode]);
-		t.regex(none.stderr, /^gearman: lost the connection to \S+: it was closed by the server before it said anything: /);
-		t.regex(none.stderr, /^[^\n]* want a certificate \(--ssl-certificate, --ssl-key\)[^\n]*\n$/);
+		t.regex(none.stderr, /^gearman: lost [^\n]*: it wants a certificate: see --ssl-certificate and --ssl-key[^\n]*\n$/);
 		t.is(none.exitCode, 69);
 		const keyless = await start(t, [...trusting, "--ssl-certificate", file("client.pem"), ...mode]);
 		t.is(keyless.stderr, "gearman: --ssl-certificate is of no use without --ssl-key\n");

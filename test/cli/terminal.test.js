@@ -28,7 +28,7 @@ test("a job's progress is a bar, and gone when the result is there", async (t) =
 	const { port } = await startServer(t);
 	const reports = [
 		["WORK_STATUS", "1", "2"],
-		["WORK_STATUS", "0", "0"],
+		["WORK_STATUS", "-5", "3"],
 		["WORK_COMPLETE", "done\n"],
 	];
 	await startWorker(t, port, { f: () => reports });

@@ -1,15 +1,12 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import test from "ava";
 import { execa } from "execa";
 import { Client } from "../../dist/client/client.js";
 import { Server } from "../../dist/server/server.js";
+import { isAlive, program, temporaryFolder } from "../helpers/program.js";
 import { DEADLINE_MS, dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
-
-const program = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
 
 /** Starts gearman -w; `exit` resolves with what execa knows of its end, `lines()` is what it said on stderr so far. */
 function start(t, ...args) {
@@ -34,12 +31,6 @@ function connectClient(t, port) {
 	const client = new Client(`127.0.0.1:${port}`);
 	t.teardown(() => client.close());
 	return client;
-}
-
-async function folder(t) {
-	const path = await mkdtemp(join(tmpdir(), "gearman-test-"));
-	t.teardown(() => rm(path, { recursive: true }));
-	return path;
 }
 
 const lineCount = async (file) => (await readFile(file, "utf8")).split("\n").length - 1;
@@ -127,7 +118,7 @@ test("-f goes before the -f behind it", async (t) => {
 
 test("-j 4 runs four jobs at once", async (t) => {
 	const { port } = await startServer(t);
-	const path = await folder(t);
+	const path = temporaryFolder(t);
 	// Each waits for all the others: with fewer than four at once none would ever end.
 	const script = `read n; : > '${path}'/$n; for i in 1 2 3 4; do ${waitFor(`${path}'/$i'`)}; done; echo $n`;
 	start(t, "-p", port, "-f", "x", "-j", 4, script);
@@ -172,7 +163,7 @@ test("a failing command is a line on the worker's stderr and a failed job", asyn
 
 test("a command that cannot be started is told at once, not with the first job", async (t) => {
 	const { port } = await startServer(t);
-	const plain = join(await folder(t), "plain");
+	const plain = join(temporaryFolder(t), "plain");
 	await writeFile(plain, "");
 	for (const [command, reason] of [
 		[["./does-not-exist"], "./does-not-exist: no such file"],
@@ -220,7 +211,7 @@ test("--stderr warning sends stderr to the client", async (t) => {
 for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1"]) {
 	test(`${signal} lets the running job finish, once, and exits 0`, async (t) => {
 		const { port, server } = await startServer(t);
-		const path = await folder(t);
+		const path = temporaryFolder(t);
 		const [runs, go] = [join(path, "runs"), join(path, "go")];
 		const worker = start(t, "-p", port, "-f", "x", `echo run >> '${runs}'; ${waitFor(go)}; echo done`);
 		const client = connectClient(t, port);
@@ -241,7 +232,7 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGUSR1"]) {
 
 test("a second signal kills the command and gives the job back", async (t) => {
 	const { port } = await startServer(t);
-	const pids = join(await folder(t), "pids");
+	const pids = join(temporaryFolder(t), "pids");
 	const script = `sleep 1000 & echo "$! $$" > '${pids}'; wait`;
 	const worker = start(t, "-p", port, "-f", "x", script);
 	const task = connectClient(t, port).submit("x");
@@ -257,7 +248,7 @@ test("a second signal kills the command and gives the job back", async (t) => {
 
 test("SIGHUP gives the job back at once", async (t) => {
 	const { port, server } = await startServer(t);
-	const started = join(await folder(t), "started");
+	const started = join(temporaryFolder(t), "started");
 	const worker = start(t, "-p", port, "-f", "x", `: > '${started}'; sleep 1000`);
 	connectClient(t, port).submit("x");
 	await until(() => readFile(started).then(() => true));
@@ -319,12 +310,3 @@ test("a worker without functions is a usage error", async (t) => {
 	t.is(exitCode, 1);
 	t.regex(stderr, /No Functions were provided/);
 });
-
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
-	}
-}

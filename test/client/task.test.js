@@ -41,6 +41,33 @@ test("awaited, a task gives the data and behind them the result", async (t) => {
 	t.deepEqual(task.progress, { numerator: 1, denominator: 2 });
 });
 
+test("a status is two numbers from 0 on, whatever a worker makes of it", async (t) => {
+	const { server, client } = await setUp(t);
+	const task = client.submit("f");
+	const peer = await server.accept();
+	await peer.take("H:1");
+	const endless = "9".repeat(400);
+	for (const [numerator, denominator] of [
+		["1", "3"],
+		["-1", "-3"],
+		["much", ""],
+		[endless, `-${endless}`],
+	]) {
+		peer.answer("WORK_STATUS", "H:1", numerator, denominator);
+	}
+	peer.answer("WORK_COMPLETE", "H:1", "");
+	const events = await eventsOf(task);
+	t.deepEqual(
+		events.slice(0, 4).map(({ numerator, denominator }) => [numerator, denominator]),
+		[
+			[1, 3],
+			[0, 0],
+			[0, 0],
+			[0, 0],
+		],
+	);
+});
+
 test("iterated, a task gives its events in order, and awaited then the result alone", async (t) => {
 	const { server, client } = await setUp(t);
 	const task = client.submit("f");

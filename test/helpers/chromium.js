@@ -1,31 +1,17 @@
-// A real browser: Debian's chromium without a screen, one for each test file.
+// A real browser, one for each test file.
 
-import { existsSync } from "node:fs";
 import test from "ava";
-import { chromium } from "playwright-core";
-
-const path = "/usr/bin/chromium";
+import { hasChromium, launchChromium } from "./browser.js";
 
 /** `test`, or `test.skip` where chromium is not installed: its title shows up among the skipped ones. */
-export const testInBrowser = existsSync(path) ? test.serial : test.serial.skip;
+export const testInBrowser = hasChromium ? test.serial : test.serial.skip;
 
 let browser;
 test.after.always(() => browser?.close());
 
 /** A page of its own in a browser that has seen nothing; what it logs as an error fails the test. */
 export async function openPage(t, options = {}) {
-	browser ??= await chromium.launch({
-		executablePath: path,
-		args: [
-			"--no-sandbox",
-			"--disable-gpu",
-			"--disable-quic",
-			"--no-first-run",
-			"--disable-background-networking",
-			"--disable-component-update",
-			"--disable-sync",
-		],
-	});
+	browser ??= await launchChromium();
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
 	const page = await context.newPage();
 	page.setDefaultTimeout(20_000);

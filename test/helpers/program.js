@@ -63,13 +63,12 @@ export async function startProgramServer(t, args = [], options = {}) {
 	return { child, port: Number(port) };
 }
 
-/** Asks until the answer is good. */
-export async function eventually(ask) {
-	const deadline = Date.now() + DEADLINE_MS;
-	for (;;) {
-		const answer = await ask();
-		if (answer) return answer;
-		if (Date.now() > deadline) throw new Error("it never happened");
-		await new Promise((resolve) => setTimeout(resolve, 20));
+/** Whether that process runs, or has ended and nobody has asked how. */
+export function isAlive(pid) {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch {
+		return false;
 	}
 }

@@ -3,23 +3,23 @@
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import test from "ava";
 import { execa } from "execa";
+import { findProgram, isCompiled } from "./find-program.js";
 import { freePort } from "./free-port.js";
+import { program } from "./program.js";
 import { dial } from "./server.js";
 import { until } from "./until.js";
 
-const bin = fileURLToPath(new URL("../../bin/gearman", import.meta.url));
 /** How long any one program may take. */
 const PROGRAM_MS = 40_000;
 
 /** A folder with gearman, gearmand and gearadmin: as after `npm install --global`. */
 const installed = mkdtempSync(join(tmpdir(), "gearman-bin-"));
-for (const name of ["gearman", "gearmand", "gearadmin"]) symlinkSync(bin, join(installed, name));
+for (const name of ["gearman", "gearmand", "gearadmin"]) symlinkSync(program, join(installed, name));
 process.once("exit", () => rmSync(installed, { recursive: true, force: true }));
 
 export const ours = {
@@ -35,54 +35,37 @@ export const environment = {
 	LC_ALL: "C.UTF-8",
 };
 
-/** The first program of that name for which `isIt` holds; undefined when there is none. */
-function find(name, isIt) {
-	for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
-		try {
-			const path = join(folder, name);
-			if (isIt(path)) return path;
-		} catch {
-			// Not there, or not what it is called.
-		}
-	}
-	return undefined;
-}
-
-/** Compiled, so not ours, nor a script that stands in for it. */
-function isCompiled(path) {
-	const magic = Buffer.alloc(4);
-	const file = openSync(path);
-	readSync(file, magic);
-	closeSync(file);
-	return magic.toString("latin1") === "\x7fELF";
-}
-
 const says = (path, args) => execFileSync(path, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 
 export const C = {
-	gearman: find("gearman", isCompiled),
-	gearmand: find("gearmand", isCompiled),
-	gearadmin: find("gearadmin", isCompiled),
+	gearman: findProgram("gearman", isCompiled),
+	gearmand: findProgram("gearmand", isCompiled),
+	gearadmin: findProgram("gearadmin", isCompiled),
 };
-export const convert = find("convert", (path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"));
-export const identify = find(
+export const convert = findProgram(
+	"convert",
+	(path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"),
+);
+export const identify = findProgram(
 	"identify",
 	(path) => isCompiled(path) && says(path, ["-version"]).includes("ImageMagick"),
 );
-export const nginx = find("nginx", isCompiled);
-export const apache = find("apache2", isCompiled);
-export const php = find(
+export const nginx = findProgram("nginx", isCompiled);
+export const apache = findProgram("apache2", isCompiled);
+export const php = findProgram(
 	"php",
 	(path) => says(path, ["-r", "echo class_exists('GearmanClient') ? 'yes' : 'no';"]) === "yes",
 );
-export const curl = find("curl", (path) => isCompiled(path) && says(path, ["--version"]).startsWith("curl "));
-export const perl = find(
+export const curl = findProgram("curl", (path) => isCompiled(path) && says(path, ["--version"]).startsWith("curl "));
+export const perl = findProgram(
 	"perl",
 	(path) => says(path, ["-MGearman::Client", "-MGearman::Worker", "-e", "print 1"]) === "1",
 );
 
 /** Perl's Gearman::Server as a program: Debian's gearman-server. */
-export const perlGearmand = find("gearmand", (path) => readFileSync(path, "latin1").includes("use Gearman::Server"));
+export const perlGearmand = findProgram("gearmand", (path) =>
+	readFileSync(path, "latin1").includes("use Gearman::Server"),
+);
 
 /**
  * `test`, or `test.skip` when one of the parts is not installed: its title shows up among the skipped ones. One after the

@@ -3,27 +3,16 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, chownSync, constants, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { findProgram } from "./find-program.js";
 import { freePort } from "./free-port.js";
 
 /** How long a server may take to start or stop. */
 const PATIENCE_MS = 30_000;
-
-function findProgram(name, folders = []) {
-	for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", ...folders]) {
-		try {
-			accessSync(join(folder, name), constants.X_OK);
-			return join(folder, name);
-		} catch {
-			// Not there.
-		}
-	}
-	return undefined;
-}
 
 /** Debian keeps each version of PostgreSQL in a folder of its own. */
 function postgresFolders() {
@@ -47,7 +36,7 @@ const account = (() => {
  */
 export const services = {
 	postgres: {
-		program: findProgram("postgres", postgresFolders()),
+		program: findProgram("postgres", undefined, postgresFolders()),
 		prepare(folder) {
 			const initdb = this.program.replace(/postgres$/, "initdb");
 			const options = ["--username=gearman", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"];

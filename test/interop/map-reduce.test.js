@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { isAlive } from "../helpers/program.js";
 import { C, ours, run, start, startGearmand, testWith, workersReady } from "../helpers/programs.js";
 import { until } from "../helpers/until.js";
 
@@ -183,12 +184,3 @@ testWith(partition, C.gearmand)("our map/reduce worker does its jobs for C's ser
 	});
 	t.is(stdout, "19\n");
 });
-
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
-	}
-}

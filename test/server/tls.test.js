@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { Log } from "../../dist/log.js";
 import { certificates, testTls } from "../helpers/certificates.js";
-import { eventually, said, start, temporaryFolder } from "../helpers/program.js";
+import { said, start, temporaryFolder } from "../helpers/program.js";
 import { dial, startServer, Wire } from "../helpers/server.js";
+import { until } from "../helpers/until.js";
 
 /** A server in TLS, and what it logs. */
 async function startTlsServer(t, tls = {}, options = {}) {
@@ -207,7 +208,7 @@ testTls("a packet may be cut anywhere and be large, in TLS too", async (t) => {
 	t.is(name, "ECHO_RES");
 	t.true(echoed === text);
 	wire.end();
-	await eventually(() => wire.isClosed);
+	await until(() => wire.isClosed);
 });
 
 testTls("HTTP speaks TLS too, and knows the same rules", async (t) => {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
 import { Client } from "../../dist/client/client.js";
 import { command } from "../../dist/worker/command.js";
 import { Worker } from "../../dist/worker/worker.js";
+import { isAlive, temporaryFolder } from "../helpers/program.js";
 import { dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
 
@@ -35,21 +35,6 @@ async function events(task) {
 		seen.push(error.code === "JOB_EXCEPTION" ? `exception ${error.data}` : error.code);
 	}
 	return seen;
-}
-
-async function folder(t) {
-	const path = await mkdtemp(join(tmpdir(), "gearman-test-"));
-	t.teardown(() => rm(path, { recursive: true }));
-	return path;
-}
-
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
-	}
 }
 
 test("a command gets the workload on stdin and its stdout is the result", async (t) => {
@@ -123,7 +108,7 @@ test("a command that does not exist fails the job", async (t) => {
 });
 
 test("a command that may not be run fails the job", async (t) => {
-	const file = join(await folder(t), "script");
+	const file = join(temporaryFolder(t), "script");
 	await writeFile(file, "#!/bin/sh\n");
 	await chmod(file, 0o644);
 	const { submit } = await serve(t, [file]);
@@ -147,7 +132,7 @@ test("a line longer than any pipe holds stays one line", async (t) => {
 });
 
 test("chunks are sent while the command still runs", async (t) => {
-	const go = join(await folder(t), "go");
+	const go = join(temporaryFolder(t), "go");
 	const script = `printf first; until [ -e '${go}' ]; do sleep 0.01; done; printf second`;
 	const { submit } = await serve(t, [script], { output: "chunks" });
 	const task = submit();
@@ -185,7 +170,7 @@ test("stderr is sent as warnings when asked for", async (t) => {
 });
 
 test("a timeout kills the command and all it started", async (t) => {
-	const pids = join(await folder(t), "pids");
+	const pids = join(temporaryFolder(t), "pids");
 	const script = `sleep 1000 & echo $! > '${pids}'; echo $$ >> '${pids}'; printf partly; wait`;
 	const { submit } = await serve(t, [script], { timeoutMs: 500 });
 	t.deepEqual(await events(submit()), ["data partly", "exception command was killed after 500 ms"]);
@@ -200,14 +185,14 @@ test("a timeout kills a command that does not heed SIGTERM", async (t) => {
 });
 
 test("a daemon left behind does not hold the job when it has closed stdout", async (t) => {
-	const pids = join(await folder(t), "pids");
+	const pids = join(temporaryFolder(t), "pids");
 	const { submit } = await serve(t, [`sleep 1000 > /dev/null 2>&1 & echo $! > '${pids}'; echo started`]);
 	t.is((await submit()).toString(), "started\n");
 	process.kill(Number(await readFile(pids, "utf8")));
 });
 
 test("a timeout ends the wait for a grandchild that keeps stdout open", async (t) => {
-	const pids = join(await folder(t), "pids");
+	const pids = join(temporaryFolder(t), "pids");
 	const { submit } = await serve(t, [`sleep 1000 & echo $! > '${pids}'; echo started`], { timeoutMs: 300 });
 	t.deepEqual(await events(submit()), ["data started\n", "exception command was killed after 300 ms"]);
 	const grandchild = Number(await readFile(pids, "utf8"));
@@ -215,7 +200,7 @@ test("a timeout ends the wait for a grandchild that keeps stdout open", async (t
 });
 
 test("killing the worker kills the running command", async (t) => {
-	const pids = join(await folder(t), "pids");
+	const pids = join(temporaryFolder(t), "pids");
 	const { submit, worker, ran } = await serve(t, [`trap '' TERM; echo $$ > '${pids}'; while :; do sleep 0.1; done`]);
 	submit();
 	const pid = Number(await until(() => readFile(pids, "utf8")));

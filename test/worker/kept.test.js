@@ -4,7 +4,7 @@ import test from "ava";
 import { Client } from "../../dist/client/client.js";
 import { KeptCommand } from "../../dist/worker/kept.js";
 import { Worker } from "../../dist/worker/worker.js";
-import { temporaryFolder } from "../helpers/program.js";
+import { isAlive, temporaryFolder } from "../helpers/program.js";
 import { startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
 
@@ -171,12 +171,3 @@ test("killing the worker kills the command that runs, closing ends the others' i
 	await kept.close();
 	t.false(isAlive(pid));
 });
-
-function isAlive(pid) {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
-	}
-}

@@ -1,7 +1,20 @@
 // Whole answers: a sentence, or JSON. When the request's body is still coming it is heard out for a while: to close at
 // once would take the answer from under a client that is sending.
 
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Server } from "../server.ts";
+
+/** One request and its answer. */
+export interface Exchange {
+	readonly server: Server;
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	/** The path as it came, percent-encoded. */
+	readonly path: string;
+	/** What the path has in place of the route's "*", percent-decoded: latin1, a character a byte. */
+	readonly rest: string;
+	readonly query: URLSearchParams;
+}
 
 /** What is left of a body when it is not wanted is read to its end if it is no longer than this. */
 const MAX_UNREAD = 65_536;

@@ -18,10 +18,9 @@ import { jobPage } from "../job-page.ts";
 import { nameOfId, textOf } from "../names.ts";
 import type { Server } from "../server.ts";
 import { functionsPage, functionView, overview, sortNames, workersPage, workerView } from "../snapshot.ts";
-import { answerJson, answerText } from "./http-answer.ts";
+import { answerJson, answerText, type Exchange } from "./http-answer.ts";
 import { readBody } from "./http-body.ts";
 import { whyNotChange } from "./http-guard.ts";
-import type { Exchange } from "./http-routes.ts";
 import { PAGE, recentOf } from "./http-watch.ts";
 
 const MAX_LIMIT = 1000;

@@ -1,7 +1,6 @@
 // A request's body, whole, in few copies and never more of it than a limit: --max-packet-size for jobs.
 
-import { answerText } from "./http-answer.ts";
-import type { Exchange } from "./http-routes.ts";
+import { answerText, type Exchange } from "./http-answer.ts";
 
 /** Chunks may be a byte each: they are gathered in pieces, ever larger ones, so that each byte costs about a byte. */
 const FIRST_PIECE = 4096;

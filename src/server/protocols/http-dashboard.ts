@@ -2,8 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
-import { answerText } from "./http-answer.ts";
-import type { Exchange } from "./http-routes.ts";
+import { answerText, type Exchange } from "./http-answer.ts";
 
 const FOLDER = new URL("../dashboard/", import.meta.url);
 const TYPES: Readonly<Record<string, string>> = {

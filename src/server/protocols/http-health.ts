@@ -1,7 +1,6 @@
 // GET /livez and /readyz, for whoever starts and stops servers, or shares work out among them.
 
-import { answerText } from "./http-answer.ts";
-import type { Exchange } from "./http-routes.ts";
+import { answerText, type Exchange } from "./http-answer.ts";
 
 /** The process answers. */
 export function livez({ response }: Exchange): void {

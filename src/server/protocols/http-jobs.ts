@@ -6,12 +6,11 @@ import { fromName } from "../../protocol/packet.ts";
 import { HIGH, type Job, JobState, LOW } from "../job.ts";
 import type { Server } from "../server.ts";
 import { submitJob } from "../submit.ts";
-import { answerJson, answerText } from "./http-answer.ts";
+import { answerJson, answerText, type Exchange } from "./http-answer.ts";
 import { readBody } from "./http-body.ts";
 import { HttpClient } from "./http-client.ts";
 import { Events } from "./http-events.ts";
 import { answerRefused, Result } from "./http-result.ts";
-import type { Exchange } from "./http-routes.ts";
 import { readSubmission, type Submission, wantsEvents } from "./http-submission.ts";
 
 export async function runFunction(exchange: Exchange): Promise<void> {

@@ -1,7 +1,7 @@
 // GET /metrics, for Prometheus and what reads its formats.
 
 import { CONTENT_TYPES, expose, formatFor } from "../exposition.ts";
-import type { Exchange } from "./http-routes.ts";
+import type { Exchange } from "./http-answer.ts";
 
 export function metrics({ server, request, response }: Exchange): void {
 	const format = formatFor(request.headers.accept ?? "");

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server } from "../server.ts";
-import { answerText } from "./http-answer.ts";
+import { answerText, type Exchange } from "./http-answer.ts";
 import { dropFunction, read, setMaxQueue } from "./http-api.ts";
 import { asset, root } from "./http-dashboard.ts";
 import { whyNotChange, whyNotRead, whyNotSubmit, whyNotWatch } from "./http-guard.ts";
@@ -10,18 +10,6 @@ import { livez, readyz } from "./http-health.ts";
 import { cancelJob, runFunction, showJob } from "./http-jobs.ts";
 import { metrics } from "./http-metrics.ts";
 import { watch } from "./http-watch.ts";
-
-/** One request and its answer. */
-export interface Exchange {
-	readonly server: Server;
-	readonly request: IncomingMessage;
-	readonly response: ServerResponse;
-	/** The path as it came, percent-encoded. */
-	readonly path: string;
-	/** What the path has in place of the route's "*", percent-decoded: latin1, a character a byte. */
-	readonly rest: string;
-	readonly query: URLSearchParams;
-}
 
 export interface Route {
 	/** HEAD is answered as GET, without the body. */

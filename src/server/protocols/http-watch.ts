@@ -9,9 +9,8 @@ import type { ServerResponse } from "node:http";
 import { Recent, type Sample } from "../recent.ts";
 import type { Server } from "../server.ts";
 import { functionsPage, overview } from "../snapshot.ts";
-import { answerText } from "./http-answer.ts";
+import { answerText, type Exchange } from "./http-answer.ts";
 import { whyNotChange } from "./http-guard.ts";
-import type { Exchange } from "./http-routes.ts";
 
 const INTERVAL_MS = 1000;
 const MAX_VIEWERS = 100;

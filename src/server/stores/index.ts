@@ -99,14 +99,19 @@ export function keepsFiles(name: string): boolean {
 }
 
 /**
- * The store of that name, not opened; `undefined` when there is none. What looks like a path or a package is imported: a
- * module whose default export is a function of StoreOptions that returns a Store.
+ * The store of that name, not opened. What looks like a path or a package is imported: a module whose default export is a
+ * function of StoreOptions that returns a Store. Throws a GearmanError when there is none.
  */
-export async function loadStore(name: string, options: StoreOptions): Promise<Store | undefined> {
+export async function loadStore(name: string, options: StoreOptions): Promise<Store> {
 	const plain = plainName(name);
 	const load = Object.hasOwn(registry, plain) ? registry[plain] : undefined;
-	const store = load === undefined && /[./@]/.test(name) ? await importStore(name, options) : await load?.(options);
-	if (store === undefined || options.options["store-queue-on-shutdown"] !== "true") return store;
+	if (load === undefined && !/[./@]/.test(name)) {
+		const names = Object.keys(registry).join(", ");
+		const known = `it is one of ${names}, or a module's path or package`;
+		throw new GearmanError("BAD_ARGUMENT", `Error while initializing the queue : ${name}: ${known}`);
+	}
+	const store = load === undefined ? await importStore(name, options) : await load(options);
+	if (options.options["store-queue-on-shutdown"] !== "true") return store;
 	return new (await import("./at-shutdown.ts")).AtShutdownStore(store);
 }
 
