@@ -232,7 +232,7 @@ test("what keeps it from starting is one sentence and a non-zero exit", async (t
 		],
 		[
 			["--server", "--log-file=none", "--port=0", "--queue-type=constructor"],
-			/Error while initializing the queue : constructor\n$/,
+			/Error while initializing the queue : constructor: it is one of /,
 		],
 		[
 			[...listen, "--port=0", `--job-handle-prefix=${"x".repeat(60)}`],
