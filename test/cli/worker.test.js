@@ -1,5 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { Client } from "../../dist/client/client.js";
@@ -169,7 +169,7 @@ test("a command that cannot be started is told at once, not with the first job",
 		[["./does-not-exist"], "./does-not-exist: no such file"],
 		[["does-not-exist", "-x"], "does-not-exist: no such file"],
 		[[plain], `${plain}: permission denied`],
-		[[tmpdir()], `${tmpdir()}: it is a directory`],
+		[[dirname(plain)], `${dirname(plain)}: it is a directory`],
 	]) {
 		const worker = start(t, "-h", "127.0.0.1", "-p", port, "-f", "x", "--", ...command);
 		await until(() => worker.lines().length > 0);
