@@ -214,7 +214,7 @@ const server = {
 	dashboard: { type: "string", arg: "WHO", choices: ["local", "all", "off"], default: "local", describe: "Who is shown the dashboard on the HTTP port: this machine, all, or nobody", group: "HTTP" },
 	"libtokyocabinet-file": { type: "string", arg: "FILE", describe: "Refused: there is no such store", hidden: true, group: "Databases" },
 	"libtokyocabinet-optimize": { type: "boolean", describe: "Refused: there is no such store", hidden: true, group: "Databases" },
-	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr, as a daemon /var/log/gearmand.log", group: "Process" },
+	"log-file": { type: "string", short: "l", arg: "FILE", describe: "Log to FILE, stderr or none; default stderr; as a daemon /var/log/gearmand.log, or gearmand.log in the state directory where that cannot be written", group: "Process" },
 	"log-format": { type: "string", arg: "FORMAT", choices: ["text", "json"], default: "text", describe: "Lines as gearmand's, or an object a line; neither holds what is in a job", group: "Process" },
 	verbose: { type: "string", arg: "LEVEL", default: "ERROR", choices: ["FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"], describe: "Log level; -v, -vv … count up from the default", group: "Process" },
 	v: { type: "count", short: "v", describe: "More log: -v WARNING, -vv NOTICE, -vvv INFO, -vvvv DEBUG", isAct: true, group: "Process" },

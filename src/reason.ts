@@ -15,6 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
 	EMFILE: "too many open files",
 	ENETUNREACH: "network unreachable",
 	ENOENT: "no such file",
+	ENOTDIR: "not a directory",
 	ENOTFOUND: "host name not found",
 	EPIPE: "connection closed by peer",
 	ETIMEDOUT: "timed out",

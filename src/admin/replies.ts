@@ -226,7 +226,10 @@ function errorOf(line: string): GearmanError {
 		const allowed = unknown === "shutdown" ? ", or it was started without --allow-shutdown" : "";
 		return new GearmanError("SERVER_ERROR", `the job server has no command "${unknown}"${allowed}`, { serverCode });
 	}
-	return new GearmanError("SERVER_ERROR", text, serverCode === undefined ? {} : { serverCode });
+	// "NOT_ALLOWED This+command+is…": the words behind a code have no blanks on the wire.
+	const words = text.slice(serverCode?.length ?? text.length).trim();
+	const sentence = words === "" || words.includes(" ") ? text : `${serverCode}: ${words.replaceAll("+", " ")}`;
+	return new GearmanError("SERVER_ERROR", sentence, serverCode === undefined ? {} : { serverCode });
 }
 
 function unreadable(line: string): GearmanError {

@@ -80,13 +80,18 @@ const ROWS: readonly Row[] = [
 ];
 
 /** The exit code: 0 done · 1 the server answered ERR · 69 no server · 75 timed out. */
-export async function run(options: Options<"admin">, _operands: string[]): Promise<number> {
+export async function run(options: Options<"admin">, operands: string[]): Promise<number> {
 	const operations = operationsOf(options);
 	if (options.top) {
 		if (operations.length > 0) throw new GearmanError("USAGE", `--top and --${operations[0].name} do not go together`);
 		return (await import("./top.ts")).run(options);
 	}
 	if (operations.length === 0) {
+		// "gearadmin status", as the text protocol has it.
+		const typed = `${operands.join(" ")} `;
+		const meant = ROWS.find(([name, command]) => typed.startsWith(`${command} `) || typed.startsWith(`${name} `));
+		if (meant !== undefined)
+			throw new GearmanError("USAGE", `'${typed.trim()}' is no option; did you mean '--${meant[0]}'?`);
 		process.stdout.write(`No option execution operation given.\n\n${await helpOf("admin")}`);
 		return 1;
 	}

@@ -1,9 +1,10 @@
 // `gearman --server --check-config`: whether the server would start with these options, as far as that can be told while
 // another one runs: nothing is listened on, and no file is made.
 
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Options } from "../options.ts";
+import { reasonOf, WRITING } from "../reason.ts";
 import { nameOf, parseEndpoint, resolveEndpoints } from "../server/endpoint.ts";
 import { loadProtocol } from "../server/protocols/index.ts";
 import type { Server } from "../server/server.ts";
@@ -17,7 +18,7 @@ export async function checkConfig(server: Server, options: Options<"server">): P
 		try {
 			process.stdout.write(`${part}: ${await look()}\n`);
 		} catch (error) {
-			process.stdout.write(`${part}: NOT GOOD: ${error instanceof Error ? error.message : error}\n`);
+			process.stdout.write(`${part}: NOT GOOD: ${reasonOf(error)}\n`);
 			code = 1;
 		}
 	};
@@ -54,15 +55,26 @@ export async function checkConfig(server: Server, options: Options<"server">): P
 	for (const name of ["log-file", "pid-file"] as const) {
 		const path = options[name];
 		if (path === undefined || path === "stderr" || path === "none") continue;
-		await check(name, () => writable(path));
+		await check(name, () => {
+			demandWritable(existsSync(path) ? path : dirname(path));
+			return path;
+		});
 	}
 	process.stdout.write(code === 0 ? "The configuration is good\n" : "The configuration is not good\n");
 	return code;
 }
 
-/** The file or folder when it can be written, or made. Throws. */
+/** The folder when it can be written, or made. Throws. */
 function writable(path: string): string {
-	if (statSync(path, { throwIfNoEntry: false }) !== undefined) accessSync(path, constants.W_OK);
+	if (existsSync(path)) demandWritable(path);
 	else writable(dirname(path));
 	return path;
+}
+
+function demandWritable(path: string): void {
+	try {
+		accessSync(path, constants.W_OK);
+	} catch (error) {
+		throw new Error(`${path} cannot be written: ${reasonOf(error, WRITING)}`, { cause: error });
+	}
 }

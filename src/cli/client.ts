@@ -4,7 +4,6 @@
 
 import { Client } from "../client/client.ts";
 import { GearmanError } from "../errors.ts";
-import type { ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
 import { reasonOf } from "../reason.ts";
 import { type Cutter, listSource, operandSource, Stdin, Whole } from "./input.ts";
@@ -18,6 +17,8 @@ import { serversOf } from "./servers.ts";
 
 const EMPTY = new Uint8Array(0);
 const UNAVAILABLE = 69;
+/** Whoever sits at a terminal is told then, once, that nobody can do what was asked for. */
+const HINT_MS = 2000;
 
 /** The exit code: 0 all done · 1 a job failed · 69 no server, or lost · 75 timed out. */
 export async function run(options: Options<"client">, operands: string[]): Promise<number> {
@@ -26,7 +27,9 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	if (options.function.length === 0) throw new GearmanError("USAGE", "No Functions were provided");
 	if (options.function.includes("")) throw new GearmanError("USAGE", "A function has an empty name");
 	const epoch = epochOf(options);
-	const able = options["require-worker"] ? await serversWithWorkers(servers, options) : servers;
+	const able = options["require-worker"]
+		? await (await import("./served.ts")).serversWithWorkers(servers, options)
+		: servers;
 	if (able.length === 0) return UNAVAILABLE;
 	const map = wantsMap(options) ? await (await import("./map.ts")).openMap(options, operands) : undefined;
 	const cutter = map?.cutter ?? recordsOf(options);
@@ -62,9 +65,18 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	);
 	map?.begin({ client, jobs, printer, progress, stdin });
 	stdin?.open(jobs, isStream ? "records" : "the workload");
+	let isOver = false;
+	const tellUnserved = async (): Promise<void> => {
+		const name = await (await import("./served.ts")).unserved(able, options.function);
+		if (name !== undefined && !isOver) printer.say(`gearman: no worker can do ${name} yet, waiting; Ctrl-C gives up`);
+	};
+	const isWatched = process.stderr.isTTY && !options.background && epoch === undefined;
+	const hint = isWatched ? setTimeout(tellUnserved, HINT_MS) : undefined;
 	try {
 		return await jobs.run();
 	} finally {
+		isOver = true;
+		clearTimeout(hint);
 		map?.end();
 		stdin?.close();
 		client.close();
@@ -136,38 +148,4 @@ function epochOf(options: Pick<Options<"client">, "epoch" | "delay">): number | 
 		throw new GearmanError("USAGE", `"${epoch}" is neither Unix seconds nor a date`);
 	}
 	return seconds;
-}
-
-/** The servers where each function has a worker. None: it has been said why. */
-async function serversWithWorkers(
-	servers: readonly ServerAddress[],
-	options: Pick<Options<"client">, "function" | "timeout" | "json">,
-): Promise<ServerAddress[]> {
-	const { Admin } = await import("../admin/admin.ts");
-	const errors: GearmanError[] = [];
-	let missing = options.function[0];
-	const able: ServerAddress[] = [];
-	for (const server of servers) {
-		await using admin = new Admin(server, options.timeout === undefined ? {} : { timeoutMs: options.timeout });
-		try {
-			const rows = await admin.status();
-			const without = options.function.find(
-				(name) => !rows.some((row) => row.functionName === name && row.workers > 0),
-			);
-			if (without === undefined) able.push(server);
-			else missing = without;
-		} catch (error) {
-			if (!(error instanceof GearmanError)) throw error;
-			errors.push(error);
-		}
-	}
-	if (able.length > 0) return able;
-	if (errors.length === servers.length) {
-		// The jobs themselves say so then, each in its line.
-		if (options.json) return [...servers];
-		throw errors[0];
-	}
-	process.stderr.write(`gearman: no worker can do ${missing}\n`);
-	if (options.json && missing !== undefined) (await import("./job-json.ts")).printUnserved(missing);
-	return [];
 }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { milliseconds } from "../duration.ts";
 import { GearmanError } from "../errors.ts";
 import { type Mode, type Option, type Options, options } from "../options.ts";
+import { reasonOf } from "../reason.ts";
 import type { Configured } from "./config.ts";
 import { type Given, getopt, type Scanned } from "./getopt.ts";
 
@@ -154,7 +155,7 @@ function coerce(
 			return new GearmanError("BAD_ARGUMENT", `the value ('${value}') of ${where} is invalid${expected(option)}`);
 		}
 		if (mode === "server" && name === "verbose")
-			return new GearmanError("USAGE", "Invalid value for --verbose supplied");
+			return new GearmanError("USAGE", `Invalid value for --verbose supplied${expected(option)}`);
 		if (mode === "server" && name === "hashtable-buckets" && Number(value) <= 0) {
 			return new GearmanError("USAGE", "hashtable-buckets has to be greater than 0");
 		}
@@ -218,9 +219,9 @@ async function readConfigFile(path: string | undefined): Promise<Given> {
 	let text: string;
 	try {
 		text = readFileSync(path ?? DEFAULT_CONFIG_FILE, "utf8");
-	} catch {
+	} catch (error) {
 		if (path === undefined) return NO_WORDS;
-		throw new GearmanError("USAGE", "Could not open configuration file.");
+		throw new GearmanError("USAGE", `Could not open configuration file. ${path}: ${reasonOf(error)}`);
 	}
 	const file = path ?? DEFAULT_CONFIG_FILE;
 	const words = text.split("\n").flatMap((line) => line.replace(/(^|\s)#.*/, "").split(/\s+/));

@@ -1,7 +1,8 @@
 // `gearman --server`, or gearmand: options and signals → one Server. In gearmand's order: limits, user, log, store and
 // port; the pid file only when the port listens.
 
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { GearmanError } from "../errors.ts";
 import { LEVELS, type Level, Log, type LogFormat } from "../log.ts";
 import { type Options, stores } from "../options.ts";
@@ -31,7 +32,7 @@ export async function run(options: Options<"server">, operands: string[]): Promi
 	await setLimits(options);
 	const stateDir = keepsFiles(options["queue-type"]) ? storeOptions["state-dir"] : undefined;
 	if (options.user !== undefined) await switchUser(options.user, stateDir);
-	const log = await openLog(options);
+	const log = await openLog(options, storeOptions["state-dir"]);
 	const server = new Server({ ...settings(options), storeOptions, log });
 	log.info(`Starting up with pid ${process.pid}, verbose is set to ${log.level}`);
 	if (!options.ssl && options["ssl-certificate"] !== undefined) {
@@ -122,14 +123,13 @@ function settings(options: Options<"server">): ConstructorParameters<typeof Serv
 }
 
 /** The options of the stores, and the state directory as it is for the user who starts the server. */
-function storeSettings(options: Options<"server">): Record<string, string | undefined> {
+function storeSettings(options: Options<"server">): Record<string, string | undefined> & { "state-dir": string } {
 	const settings: Record<string, string | undefined> = {};
 	for (const name of Object.keys(stores) as (keyof typeof stores)[]) {
 		const value = options[name];
 		if (value !== undefined) settings[name] = String(value);
 	}
-	settings["state-dir"] = stateDirectory(settings);
-	return settings;
+	return { ...settings, "state-dir": stateDirectory(settings) };
 }
 
 /** A port by number, or by its name in /etc/services. */
@@ -196,19 +196,33 @@ async function switchUser(user: string, stateDir: string | undefined): Promise<v
 	}
 }
 
-async function openLog(options: Options<"server">): Promise<Log> {
+async function openLog(options: Options<"server">, stateDir: string): Promise<Log> {
 	const level = levelOf(options);
 	const also = options.syslog ? await openSyslog() : undefined;
 	const format = options["log-format"] as LogFormat;
-	const file = options["log-file"] ?? (options.daemon ? DAEMON_LOG : "stderr");
+	const file = options["log-file"] ?? (options.daemon ? daemonLog(stateDir) : "stderr");
 	try {
 		return new Log(level, file, also, format);
 	} catch (error) {
 		// As gearmand does: a log that cannot be written is no reason not to run.
-		process.stderr.write(
-			`gearmand: could not open the log file ${file}, logging to stderr: ${reasonOf(error, WRITING)}\n`,
-		);
-		return new Log(level, "stderr", also, format);
+		const instead = options.daemon ? "nothing is logged" : "logging to stderr";
+		process.stderr.write(`gearmand: could not open the log file ${file}, ${instead}: ${reasonOf(error, WRITING)}\n`);
+		return new Log(level, options.daemon ? "none" : "stderr", also, format);
+	}
+}
+
+/** gearmand's file, which only root can make; anybody else's is beside the jobs. */
+function daemonLog(stateDir: string): string {
+	try {
+		closeSync(openSync(DAEMON_LOG, "a", 0o640));
+		return DAEMON_LOG;
+	} catch {
+		try {
+			makeStateDirectory(stateDir);
+		} catch {
+			// Whoever opens the file says so.
+		}
+		return join(stateDir, "gearmand.log");
 	}
 }
 

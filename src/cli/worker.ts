@@ -6,7 +6,7 @@
 
 import { constants } from "node:os";
 import { GearmanError } from "../errors.ts";
-import { nameOf as addressOf, type ServerAddress } from "../net/connection.ts";
+import { nameOf, type ServerAddress } from "../net/connection.ts";
 import type { Options } from "../options.ts";
 import type { Job } from "../worker/job.ts";
 import { Worker, type WorkFunction } from "../worker/worker.ts";
@@ -70,6 +70,12 @@ async function workOf(
 	onBroken: (error: NodeJS.ErrnoException) => void,
 ): Promise<Work> {
 	checkTogether(options, operands);
+	if (operands.length > 0) {
+		const { programOf, whyNotStartable } = await import("../worker/program.ts");
+		const [file] = programOf(operands);
+		const reason = whyNotStartable(file);
+		if (reason !== undefined) say(`${file}: ${reason}: every job will fail until it can be started`);
+	}
 	const stderr = options.stderr === "warning" ? "warning" : "inherit";
 	const timeoutMs = options["job-timeout"];
 	if (options["split-command"] !== undefined || options.aggregate !== undefined) {
@@ -102,7 +108,7 @@ async function workOf(
 			output: options.strip ? "stripped" : options.lines ? "lines" : options.stream ? "chunks" : "result",
 			stderr,
 			timeoutMs,
-			onBadStatus: (job, line) => say(`${nameOf(job)}: not a status such as 3/10: ${JSON.stringify(line)}`),
+			onBadStatus: (job, line) => say(`${nameOfJob(job)}: not a status such as 3/10: ${JSON.stringify(line)}`),
 		}),
 	};
 }
@@ -143,7 +149,7 @@ class Watch {
 	}
 
 	connected(server: ServerAddress): void {
-		if (this.#away.delete(server) || this.#isVerbose) say(`connected to ${addressOf(server)}`);
+		if (this.#away.delete(server) || this.#isVerbose) say(`connected to ${nameOf(server)}`);
 	}
 
 	disconnected(server: ServerAddress, error: GearmanError): void {
@@ -162,9 +168,9 @@ class Watch {
 		const startTime = this.#startTimes.get(job);
 		this.#startTimes.delete(job);
 		const problem = error instanceof Error ? error.message : error;
-		if (job.signal.aborted) say(`${nameOf(job)}: given back: ${problem}`);
-		else if (error !== undefined) say(`${nameOf(job)}: ${problem}`);
-		else if (startTime !== undefined) say(`${nameOf(job)}: done in ${Math.round(performance.now() - startTime)} ms`);
+		if (job.signal.aborted) say(`${nameOfJob(job)}: given back: ${problem}`);
+		else if (error !== undefined) say(`${nameOfJob(job)}: ${problem}`);
+		else if (startTime !== undefined) say(`${nameOfJob(job)}: done in ${Math.round(performance.now() - startTime)} ms`);
 	}
 
 	close(): void {
@@ -203,7 +209,7 @@ class Signals {
 	}
 }
 
-function nameOf(job: Job): string {
+function nameOfJob(job: Job): string {
 	return `${job.handle} ${job.functionName}`;
 }
 

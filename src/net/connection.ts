@@ -12,7 +12,7 @@ import { reasonOf } from "../reason.ts";
 import type { TlsFiles } from "./tls.ts";
 
 export interface ServerAddress {
-	/** Name, address, or "unix:/path". */
+	/** A name or an address; or unix:PATH, which has no port and speaks no TLS. */
 	readonly host: string;
 	/** 0 for a Unix socket. */
 	readonly port: number;
@@ -80,7 +80,8 @@ export class Connection {
 	 * Rejects COULD_NOT_CONNECT, ABORTED, or BAD_ARGUMENT when a certificate file cannot be read.
 	 */
 	async connect(signal?: AbortSignal): Promise<void> {
-		const { host, port, tls } = this.address;
+		const { host, port } = this.address;
+		const tls = this.#tls;
 		throwIfAborted(signal);
 		const secure = tls === undefined ? undefined : await import("./tls.ts");
 		const context = tls === undefined ? undefined : secure?.readTlsFiles(tls);
@@ -189,9 +190,13 @@ export class Connection {
 		return socket;
 	}
 
+	get #tls(): TlsFiles | undefined {
+		return isUnix(this.address.host) ? undefined : this.address.tls;
+	}
+
 	/** The parser keeps nothing of what it is given. */
 	get #readsInPlace(): boolean {
-		return this.#parser !== undefined && this.address.tls === undefined;
+		return this.#parser !== undefined && this.#tls === undefined;
 	}
 
 	/** Instead of "data" events. */
@@ -244,7 +249,8 @@ export class Connection {
 	}
 
 	#likelyCause(): string {
-		const { tls } = this.address;
+		const tls = this.#tls;
+		if (isUnix(this.address.host)) return "it may not let us in";
 		if (tls === undefined) return "it may speak TLS (-S), or not let this machine in";
 		if (tls.certificateFile !== undefined) return "it may not accept our certificate, or not let this machine in";
 		return "it may want a certificate (--ssl-certificate, --ssl-key), or not let this machine in";
@@ -311,8 +317,8 @@ export class Connection {
 }
 
 /**
- * "a,b:4731,[::1]:4730,unix:/path" → addresses, in that order. IPv6 goes with brackets, or without when no port
- * follows. Unix sockets speak no TLS. Throws BAD_ARGUMENT.
+ * "a,b:4731,[::1]:4730,unix:/run/gearman/socket" → addresses, in that order. IPv6 goes with brackets, or without when no
+ * port follows. Throws BAD_ARGUMENT.
  */
 export function parseServers(
 	text: string | readonly string[],
@@ -324,7 +330,8 @@ export function parseServers(
 	for (const untrimmed of names) {
 		const name = untrimmed.trim();
 		if (name === "") continue;
-		if (isUnix(name) && name.length > UNIX.length) {
+		// The kernel would cut a longer one off in silence.
+		if (/^unix:.{1,107}$/.test(name)) {
 			servers.push({ host: name, port: 0 });
 			continue;
 		}
@@ -344,7 +351,7 @@ export function parseServers(
 	return servers;
 }
 
-/** "host:port", IPv6 in brackets; or "unix:/path". */
+/** "host:port", IPv6 in brackets; "unix:/path" as it is. */
 export function nameOf(address: ServerAddress): string {
 	if (isUnix(address.host)) return address.host;
 	return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;

@@ -37,6 +37,10 @@ export function readTlsFiles({ caFile, certificateFile, keyFile }: TlsFiles): Se
 	if (certificateFile !== undefined && keyFile !== undefined) {
 		check(keyFile, context, undefined, `it does not belong to ${certificateFile}`);
 	}
+	if ((certificateFile === undefined) !== (keyFile === undefined)) {
+		const [given, missing] = keyFile === undefined ? ["certificate", "key"] : ["key", "certificate"];
+		throw new GearmanError("BAD_ARGUMENT", `--ssl-${given} is of no use without --ssl-${missing}`);
+	}
 	return context;
 }
 

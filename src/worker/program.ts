@@ -1,6 +1,8 @@
 // What all commands have in common, run once a job (command.ts) or kept (kept.ts): how the words on the command line
 // become a program, what its end is called, and that whoever is killed is killed with all it started.
 
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { GearmanError } from "../errors.ts";
 import { reasonOf } from "../reason.ts";
 
@@ -19,6 +21,23 @@ export function programOf(operands: readonly string[]): readonly [file: string, 
 	const [file = "", ...args] = operands;
 	const isShellScript = args.length === 0 && /[|&;<>()$`\\"'*?[\]#~=%\s]/.test(file);
 	return isShellScript ? ["/bin/sh", "-c", file] : [file, ...args];
+}
+
+/** Why this program cannot be started, or undefined; looked for as the system does. */
+export function whyNotStartable(file: string): string | undefined {
+	const folders = file.includes("/") ? [""] : (process.env.PATH ?? "").split(":");
+	let reason = "no such file";
+	for (const folder of folders) {
+		const path = join(folder, file);
+		try {
+			accessSync(path, constants.X_OK);
+			if (!statSync(path).isDirectory()) return undefined;
+			reason = "it is a directory";
+		} catch (error) {
+			if (existsSync(path)) reason = reasonOf(error);
+		}
+	}
+	return reason;
 }
 
 /** Why a process has failed, or undefined. */

@@ -197,6 +197,20 @@ test("without an operation the options are shown, exit code 1", async (t) => {
 	t.is(exitCode, 1);
 });
 
+test("a question asked as the text protocol has it: the option is named", async (t) => {
+	const { gearadmin } = await setUp(t);
+	for (const [words, option] of [
+		[["status"], "status"],
+		[["show", "jobs"], "show-jobs"],
+		[["version"], "server-version"],
+		[["drop", "function", "x"], "drop-function"],
+	]) {
+		const { stdout, stderr, exitCode } = await gearadmin(words);
+		t.true(stderr.includes(` : '${words.join(" ")}' is no option; did you mean '--${option}'?\n`), stderr);
+		t.deepEqual([stdout, exitCode], ["", 1]);
+	}
+});
+
 test("no server is a sentence and exit code 69, one that does not answer 75", async (t) => {
 	const server = await startScripted(t);
 	const gearadmin = gearadminOf(t, server.port);

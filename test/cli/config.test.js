@@ -131,6 +131,7 @@ test("--check-config says what it found, listens nowhere and makes no file", asy
 		],
 		[["--queue-type=wishful"], /^store: NOT GOOD: Error .* : wishful: it is one of memory, sqlite, /m],
 		[["--queue-type=redis", `--redis-port=${await freePort()}`], /^store: NOT GOOD: .*/m],
+		[["--log-file=/no/log"], /^log-file: NOT GOOD: \/no cannot be written: no such directory$/m],
 		[["--protocol=smoke"], /^protocol smoke: NOT GOOD: there is no such protocol$/m],
 	]) {
 		const base = more.some((arg) => arg.startsWith("--queue")) ? args : [...args, `--state-dir=${folder}`];

@@ -3,6 +3,7 @@ import { readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
+import { LEVELS } from "../../dist/log.js";
 import { program, said, start, startProgramServer, temporaryFolder } from "../helpers/program.js";
 import { until } from "../helpers/until.js";
 
@@ -129,9 +130,12 @@ test("gearmand: an error is one line, exit 1", async (t) => {
 		"the argument ('x') for option '--backlog' is invalid: it is a whole number, 1 to 65535",
 	);
 	await fails(["--port=1", "--port=2"], "option '--port' cannot be specified more than once");
-	await fails(["--verbose", "FOO"], "Invalid value for --verbose supplied");
-	await fails(["--config-file", "/nonexistent"], "Could not open configuration file.");
-	await fails(["--check-args", "--verbose", "FOO"], "Invalid value for --verbose supplied");
+	await fails(["--verbose", "FOO"], `Invalid value for --verbose supplied: it is one of ${LEVELS.join(", ")}`);
+	await fails(["--config-file", "/nonexistent"], "Could not open configuration file. /nonexistent: no such file");
+	await fails(
+		["--check-args", "--verbose", "FOO"],
+		`Invalid value for --verbose supplied: it is one of ${LEVELS.join(", ")}`,
+	);
 });
 
 test("gearmand: --check-args checks, and starts nothing", async (t) => {

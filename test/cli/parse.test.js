@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { getopt } from "../../dist/cli/getopt.js";
 import { fold, parse } from "../../dist/cli/parse.js";
 import { parseWords } from "../../dist/cli/words.js";
+import { LEVELS } from "../../dist/log.js";
 import { options } from "../../dist/options.js";
 
 const split = (line) => (line === "" ? [] : line.split(" "));
@@ -173,10 +174,10 @@ test(
 	"--threads 99999999999",
 	"the argument ('99999999999') for option '--threads' is invalid: it is a whole number, 0 to 65535",
 );
-test(refuses, "server", "--verbose FOO", "Invalid value for --verbose supplied");
-test(refuses, "server", "--verbose info", "Invalid value for --verbose supplied");
+test(refuses, "server", "--verbose FOO", `Invalid value for --verbose supplied: it is one of ${LEVELS.join(", ")}`);
+test(refuses, "server", "--verbose info", `Invalid value for --verbose supplied: it is one of ${LEVELS.join(", ")}`);
 test(refuses, "server", "--hashtable-buckets 0", "hashtable-buckets has to be greater than 0");
-test(refuses, "server", "--config-file /nonexistent", "Could not open configuration file.");
+test(refuses, "server", "--config-file /nonexistent", "Could not open configuration file. /nonexistent: no such file");
 test(
 	refuses,
 	"admin",

@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
@@ -288,6 +289,33 @@ test("--daemon returns when the port listens, and leaves a server that answers",
 	t.is(await peer.next(), "closed");
 	await until(() => !existsSync(pidFile));
 });
+
+const asNobody = isRoot ? { uid: 65534, gid: 65534 } : {};
+const runsAsNobody = spawnSync(program, ["--version"], asNobody).status === 0;
+(runsAsNobody ? test : test.skip)(
+	"a daemon that is not root's logs beside its jobs (needs a user who can read this)",
+	async (t) => {
+		const home = temporaryFolder(t);
+		if (isRoot) chownSync(home, 65534, 65534);
+		const port = await freePort();
+		const args = ["--server", "-d", "-vvv", "--listen=127.0.0.1", `--port=${port}`];
+		const options = { ...asNobody, env: { HOME: home, XDG_STATE_HOME: "" } };
+		const { exitCode, stderr } = await start(t, args, options);
+		t.deepEqual([exitCode, stderr], [0, ""]);
+		const { stdout: pid } = await start(t, ["--admin", "-p", `${port}`, "--getpid"]);
+		process.kill(Number(pid), "SIGTERM");
+		const log = join(home, ".local/state/gearman/gearmand.log");
+		await until(() => readFileSync(log, "utf8").includes("Shutdown complete"));
+
+		const unwritable = await start(t, [...args, "-qbuiltin", "--log-file=/nowhere/log"], options);
+		t.is(
+			unwritable.stderr,
+			"gearmand: could not open the log file /nowhere/log, nothing is logged: no such directory\n",
+		);
+		const { stdout: other } = await start(t, ["--admin", "-p", `${port}`, "--getpid"]);
+		process.kill(Number(other), "SIGTERM");
+	},
+);
 
 test("a daemon that cannot start says so where it was started", async (t) => {
 	const taken = createServer().listen(0, "127.0.0.1");

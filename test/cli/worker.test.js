@@ -1,5 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import test from "ava";
 import { execa } from "execa";
 import { Client } from "../../dist/client/client.js";
@@ -159,6 +159,22 @@ test("a failing command is a line on the worker's stderr and a failed job", asyn
 	const line = "gearman: H:test:1 x: command could not be started: ./does-not-exist: no such file";
 	await until(() => worker.lines().includes(line));
 	t.pass();
+});
+
+test("a command that cannot be started is told at once, not with the first job", async (t) => {
+	const { port } = await startServer(t);
+	const plain = join(temporaryFolder(t), "plain");
+	await writeFile(plain, "");
+	for (const [command, reason] of [
+		[["./does-not-exist"], "./does-not-exist: no such file"],
+		[["does-not-exist", "-x"], "does-not-exist: no such file"],
+		[[plain], `${plain}: permission denied`],
+		[[dirname(plain)], `${dirname(plain)}: it is a directory`],
+	]) {
+		const worker = start(t, "-h", "127.0.0.1", "-p", port, "-f", "x", "--", ...command);
+		await until(() => worker.lines().length > 0);
+		t.deepEqual(worker.lines(), [`gearman: ${reason}: every job will fail until it can be started`]);
+	}
 });
 
 test("--job-timeout fails the job", async (t) => {

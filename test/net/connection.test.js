@@ -53,6 +53,10 @@ test("server lists are host or host:port, by comma or apart, with the default po
 		{ host: "b", port: 9, tls: { caFile: "ca" } },
 		{ host: "c", port: 1, tls: { caFile: "ca" } },
 	]);
+	t.deepEqual(parseServers("unix:/run/gearman/socket,a", 9), [
+		{ host: "unix:/run/gearman/socket", port: 0 },
+		{ host: "a", port: 9 },
+	]);
 });
 
 test("a server may be a Unix socket, which has no port and speaks no TLS", (t) => {

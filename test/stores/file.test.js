@@ -32,7 +32,7 @@ test("file: a second server on the file refuses to start, and the first goes on"
 	await first.open();
 	await t.throwsAsync(second.open(), {
 		code: "STORE_FAILED",
-		message: /4730\.journal is in use by another job server$/,
+		message: /4730\.journal is in use by another job server: stop that one, /,
 	});
 	await first.write([add(jobOf(1))]);
 	await first.close();

@@ -69,7 +69,10 @@ test("what keeps a store from opening is one sentence and exit 1", async (t) => 
 	writeFileSync(join(folder, "garbage", "0.journal"), "nonsense ".repeat(2000));
 	const { child } = await startProgramServer(t, sqlite(folder));
 	for (const [args, sentence] of [
-		[sqlite(folder), /^\S+: \S+0\.sqlite is in use by another job server\n$/],
+		[
+			sqlite(folder),
+			/^\S+: \S+0\.sqlite is in use by another job server: stop that one, or give this one another --port or --state-dir\n$/,
+		],
 		[
 			sqlite(join(folder, "plain", "x")),
 			/the state directory .* cannot be made .*--state-dir, or --queue-type builtin\n$/,

@@ -63,7 +63,7 @@ test("sqlite: a second server on the file refuses to start, and the first goes o
 	await first.open();
 	await t.throwsAsync(second.open(), {
 		code: "STORE_FAILED",
-		message: /4730\.sqlite is in use by another job server$/,
+		message: /4730\.sqlite is in use by another job server: stop that one, /,
 	});
 	await first.write([add(jobOf(1))]);
 	await first.close();

@@ -9,6 +9,7 @@
 
 import { hostname } from "node:os";
 import { GearmanError } from "../../errors.ts";
+import { inUse } from "./file-lock.ts";
 import type { StoredJob } from "./index.ts";
 import { type Entry, numberOf } from "./records.ts";
 import { codeOf, type Database, openDatabase, ResultCode, type Statement, type Value } from "./sqlite-driver.ts";
@@ -279,7 +280,7 @@ function sentenceOf(error: unknown, path: string): string {
 	const reason = error instanceof Error ? error.message : String(error);
 	switch (codeOf(error)) {
 		case ResultCode.BUSY:
-			return `${path} is in use by another job server`;
+			return inUse(path);
 		case ResultCode.CANTOPEN:
 			return `${path} cannot be opened or created: choose a folder with --state-dir, or --queue-type builtin`;
 		case ResultCode.READONLY:
