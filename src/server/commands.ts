@@ -119,7 +119,8 @@ function submitEpoch(server: Server, peer: Peer, packet: Packet): void {
 function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: boolean): void {
 	// The aggregator argument has no meaning in gearmand either; its length limit and sentence for the reducer are kept.
 	if (packet.lengthOf(2) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
-	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, isBackground, 0, packet.text(2));
+	const reducer = packet.text(2) || undefined;
+	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, isBackground, 0, reducer);
 }
 
 function grab(server: Server, peer: Peer, type: number): void {
@@ -170,7 +171,7 @@ function workFail(server: Server, peer: Peer, packet: Packet): void {
 	const job = ownJob(server, peer, handle);
 	if (job === undefined) {
 		// Some workers send WORK_FAIL after WORK_EXCEPTION, which has ended the job already, and die of an ERROR.
-		if (peer.worker !== undefined && peer.worker.lastException === handle) peer.worker.lastException = "";
+		if (peer.worker !== undefined && peer.worker.lastException === handle) peer.worker.lastException = undefined;
 		else peer.error("JOB_NOT_FOUND");
 		return;
 	}

@@ -48,7 +48,7 @@ export class Worker {
 	/** In the job table's list of wakes to look after. */
 	isWakeWatched = false;
 	/** Handle of the job it last ended by WORK_EXCEPTION: a WORK_FAIL for it may follow. */
-	lastException = "";
+	lastException: string | undefined = undefined;
 	/** Order of turns: the first is asked first, and moves to the end when it got a job. */
 	firstTurn: Ability | undefined = undefined;
 	#lastTurn: Ability | undefined = undefined;

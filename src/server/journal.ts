@@ -3,7 +3,8 @@
 // store is asked less often, never for less. Used by commands.ts and server.ts.
 //
 // A batch the store refuses: its submits are answered QUEUE_ERROR and queued nowhere. What is over is kept, and goes in
-// front of the next batch, or alone after RETRY_MS: a job that is done must not run again after a restart.
+// front of the next batch: a job that is done must not run again after a restart. A store that has refused two batches in a
+// row is asked again when somebody submits, or after RETRY_MS; until then nobody waits for it.
 //
 // A job the store can never take is refused before it is in a batch: the others of that batch are none the worse for it.
 
@@ -63,6 +64,8 @@ export class Journal {
 	#kept: JobChange[] = [];
 	#retry: NodeJS.Timeout | undefined;
 	#isFailing = false;
+	/** A store that fails is to be asked again. */
+	#isAsked = false;
 	#writing: Promise<void> | undefined;
 	/** Of the batch that is being written. */
 	#startedMs = 0;
@@ -100,6 +103,7 @@ export class Journal {
 			}
 			job.isStored = true;
 			job.waiters = [waiter];
+			this.#isAsked = true;
 			this.#change({ kind: "add", job });
 		}
 	}
@@ -127,7 +131,7 @@ export class Journal {
 
 	/** End of turn: writes what was gathered, unless a batch is still on its way; then that one's end does it. */
 	flush(): void {
-		while (this.#writing === undefined && this.#first < this.#next.length) {
+		while (this.#writing === undefined && this.#hasWork) {
 			const changes = this.#takeBatch();
 			this.#startedMs = performance.now();
 			let written: void | Promise<void>;
@@ -146,10 +150,15 @@ export class Journal {
 
 	/** Resolves when everything gathered so far has been written or refused; what was refused before is tried once more. */
 	async drain(): Promise<void> {
-		this.#tryAgain();
+		this.#isAsked = true;
 		this.flush();
 		while (this.#writing !== undefined) await this.#writing;
 		clearTimeout(this.#retry);
+	}
+
+	get #hasWork(): boolean {
+		if (this.#isFailing && !this.#isAsked) return false;
+		return this.#first < this.#next.length || this.#kept.length > 0;
 	}
 
 	#change(change: JobChange): void {
@@ -159,7 +168,7 @@ export class Journal {
 
 	/** The next changes, in order, at most one more than fit in a batch. */
 	#takeBatch(): JobChange[] {
-		this.#tryAgain();
+		this.#takeKept();
 		const next = this.#next;
 		const first = this.#first;
 		let bytes = 0;
@@ -183,13 +192,13 @@ export class Journal {
 		return batch;
 	}
 
-	/** What was kept is older than what was gathered since. */
-	#tryAgain(): void {
+	/** What was kept is older than what was gathered since. A batch of it: there may be a million more. */
+	#takeKept(): void {
 		if (this.#kept.length === 0) return;
 		clearTimeout(this.#retry);
-		this.#next = this.#kept.concat(this.#first === 0 ? this.#next : this.#next.slice(this.#first));
+		const oldest = this.#kept.splice(0, BATCH_CHANGES);
+		this.#next = oldest.concat(this.#first === 0 ? this.#next : this.#next.slice(this.#first));
 		this.#first = 0;
-		this.#kept = [];
 	}
 
 	async #settle(changes: readonly JobChange[], written: Promise<void>): Promise<void> {
@@ -238,33 +247,45 @@ export class Journal {
 	#refuse(changes: readonly JobChange[], error: unknown): void {
 		this.#metrics.failures++;
 		this.#metrics.time.observe(performance.now() - this.#startedMs);
+		this.#kept = refuseAdds(changes).concat(this.#kept);
 		if (!this.#isFailing) {
 			this.#isFailing = true;
 			this.#events.failing(error);
+			// It may have been this batch alone.
+			this.#isAsked = this.#first < this.#next.length;
+		} else {
+			const rest = this.#next.slice(this.#first);
+			this.#next = [];
+			this.#first = 0;
+			this.#isAsked = false;
+			this.#kept = this.#kept.concat(refuseAdds(rest));
 		}
-		for (const change of changes) {
-			if (change.kind === "add") for (const waiter of takeWaiters(change.job)) waiter.refused(change.job);
-		}
-		this.#keep(changes);
-	}
-
-	/** Removals and the last number reserved; a lost assignment too few is no harm. */
-	#keep(changes: readonly JobChange[]): void {
-		const added = new Set<Job>();
-		for (const change of changes) {
-			if (change.kind === "add") added.add(change.job);
-			else if (change.kind === "remove" && !added.has(change.job)) this.#kept.push(change);
-		}
-		const reserve = changes.findLast((change) => change.kind === "reserve");
-		if (reserve !== undefined) this.#kept.push(reserve);
 		// Nothing to write is no reason not to ask: whoever waits until the store works again may not submit before.
 		if (this.#kept.length === 0) this.#kept.push({ kind: "reserve", number: this.#reserved });
 		clearTimeout(this.#retry);
 		this.#retry = setTimeout(() => {
-			this.#tryAgain();
+			this.#isAsked = true;
 			this.#events.pending();
 		}, RETRY_MS).unref();
 	}
+}
+
+/**
+ * Tells those who wait that their jobs are not kept. Returns what is to be written all the same: removals and the last
+ * number reserved; a lost assignment too few is no harm.
+ */
+function refuseAdds(changes: readonly JobChange[]): JobChange[] {
+	const added = new Set<Job>();
+	const kept: JobChange[] = [];
+	for (const change of changes) {
+		if (change.kind === "add") {
+			added.add(change.job);
+			for (const waiter of takeWaiters(change.job)) waiter.refused(change.job);
+		} else if (change.kind === "remove" && !added.has(change.job)) kept.push(change);
+	}
+	const reserve = changes.findLast((change) => change.kind === "reserve");
+	if (reserve !== undefined) kept.push(reserve);
+	return kept;
 }
 
 function takeWaiters(job: Job): readonly Waiter[] {

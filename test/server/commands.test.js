@@ -56,6 +56,8 @@ test("GRAB_JOB_UNIQ and GRAB_JOB_ALL tell the unique, the latter the reducer whe
 	t.deepEqual(await grab(worker, "GRAB_JOB_ALL"), ["JOB_ASSIGN_UNIQ", also, "f", "u2", "x"]);
 	t.deepEqual(await grab(worker, "GRAB_JOB_ALL"), ["JOB_ASSIGN_ALL", reduced, "f", "u3", "sum", "x\0y"]);
 	t.deepEqual(await grab(worker, "GRAB_JOB_ALL"), ["JOB_ASSIGN_ALL", queued, "f", "u4", "sum", ""]);
+	const unreduced = await submit(client, "SUBMIT_REDUCE_JOB", "f", "u5", "", "0", "x");
+	t.deepEqual(await grab(worker, "GRAB_JOB_ALL"), ["JOB_ASSIGN_UNIQ", unreduced, "f", "u5", "x"]);
 });
 
 test("bad packets are answered with gearmand's codes and sentences, and the connection goes on", async (t) => {

@@ -218,10 +218,14 @@ test("a WORK_FAIL after a WORK_EXCEPTION for the same job is taken in silence, o
 	const client = await dial(t, port);
 	const handle = await created(client, "SUBMIT_JOB", "f", "", "");
 	const worker = await workerWith(t, port, handle);
+	worker.send("WORK_FAIL", "");
+	t.is((await worker.next())[1], "JOB_NOT_FOUND");
 	worker.send("WORK_EXCEPTION", handle, "x");
 	worker.send("WORK_FAIL", handle);
 	t.deepEqual(await worker.settle(), []);
 	worker.send("WORK_FAIL", handle);
+	t.is((await worker.next())[1], "JOB_NOT_FOUND");
+	worker.send("WORK_FAIL", "");
 	t.is((await worker.next())[1], "JOB_NOT_FOUND");
 });
 

@@ -142,6 +142,50 @@ test("a commit that fails answers QUEUE_ERROR and queues nothing", async (t) => 
 	t.deepEqual(await client.list("show jobs"), []);
 });
 
+for (const how of ["rejects", "throws"]) {
+	test(`a full store that ${how} is not asked over and over, and answers who submits, however much is done`, async (t) => {
+		let isFull = false;
+		let refusals = 0;
+		const removed = new Set();
+		const store = {
+			open: async () => 0,
+			async *replay() {},
+			close: async () => {},
+			write(changes) {
+				if (!isFull) {
+					for (const { kind, job } of changes) if (kind === "remove") removed.add(job.handle);
+					return how === "throws" ? undefined : new Promise(setImmediate);
+				}
+				refusals++;
+				if (how === "throws") throw new Error("disk full");
+				return Promise.reject(new Error("disk full"));
+			},
+		};
+		const { port } = await startServer(t, { store });
+		const [client, worker] = [await dial(t, port), await dial(t, port)];
+		worker.send("CAN_DO", "f");
+		const handles = [];
+		const count = 3000;
+		for (let i = 0; i < count; i++) client.send("SUBMIT_JOB_BG", "f", "", "x");
+		for (let i = 0; i < count; i++) handles.push((await client.next())[1]);
+		for (let i = 0; i < count; i++) worker.send("GRAB_JOB");
+		for (let i = 0; i < count; i++) await worker.next();
+		isFull = true;
+		for (const handle of handles) worker.send("WORK_COMPLETE", handle, "");
+		t.deepEqual(await worker.settle(), []);
+		for (let i = 0; i < 10; i++) {
+			client.send("SUBMIT_JOB_BG", "f", "", "y");
+			t.deepEqual((await client.next()).slice(0, 2), ["ERROR", "QUEUE_ERROR"]);
+		}
+		t.true(refusals < 100, `asked ${refusals} times`);
+		t.is(removed.size, 0);
+		isFull = false;
+		client.send("SUBMIT_JOB_BG", "f", "", "z");
+		t.is((await client.next())[0], "JOB_CREATED");
+		t.is(removed.size, count);
+	});
+}
+
 test("a foreground client stays with its job when keeping it fails", async (t) => {
 	const store = new HeldStore();
 	const { port } = await startServer(t, { store });
