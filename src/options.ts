@@ -236,8 +236,8 @@ const server = {
 	version: { type: "boolean", short: "V", describe: "Show the version", isAct: true },
 } as const satisfies Record<string, Option>;
 
-const admin = {
-	admin: { type: "boolean", describe: "Ask the job server (implied when called as gearadmin)", isAct: true },
+/** What can be asked of the job server; one of them makes `gearman` its admin. */
+export const operations = {
 	status: { type: "boolean", describe: "Functions: jobs in all, running, workers", isAct: true, group: "Ask" },
 	"priority-status": { type: "boolean", describe: "Functions: queued jobs by priority, workers", isAct: true, group: "Ask" },
 	workers: { type: "boolean", describe: "Connections and the functions they can do", isAct: true, group: "Ask" },
@@ -253,6 +253,11 @@ const admin = {
 	"create-function": { type: "string", arg: "NAME", describe: "Create a function", isAct: true, group: "Change" },
 	"drop-function": { type: "string", arg: "NAME", describe: "Drop a function and the jobs queued for it", isAct: true, group: "Change" },
 	shutdown: { type: "boolean", describe: "Stop the server, where it allows that", isAct: true, group: "Change" },
+} as const satisfies Record<string, Option>;
+
+const admin = {
+	admin: { type: "boolean", describe: "Ask the job server (implied when called as gearadmin)", isAct: true },
+	...operations,
 	json: { type: "boolean", describe: "Answers as JSON", group: "Output" },
 	watch: { type: "duration", arg: "TIME", range: [1, MAX_32], describe: "Ask again every TIME (2s)", group: "Output" },
 	...connection,

@@ -1,5 +1,5 @@
 // Completion for bash, zsh and fish: static files, for a shell that must not start Node at every TAB.
-import { options } from "../../dist/options.js";
+import { operations, options } from "../../dist/options.js";
 
 const MODES = Object.keys(options);
 const FILES = new Set(["FILE"]);
@@ -14,7 +14,7 @@ const isRepeatable = (option) => option.type === "strings" || option.type === "c
 
 /** Flags by which plain `gearman` asks the job server. */
 const ADMIN = rows("admin")
-	.filter(([name, { group }]) => name === "admin" || ((group === "Ask" || group === "Change") && name !== "status"))
+	.filter(([name]) => name === "admin" || (Object.hasOwn(operations, name) && name !== "status"))
 	.map(([name]) => `--${name}`);
 
 function bash() {

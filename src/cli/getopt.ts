@@ -8,7 +8,7 @@
 //   server   no operands but @FILE
 //   admin    operands are ignored; --stat is --status
 
-import { type Mode, type Option, options } from "../options.ts";
+import { type Mode, type Option, operations, options } from "../options.ts";
 
 /** Option → its texts as given, in order; a flag is "true" each time. */
 export type Given = Map<string, string[]>;
@@ -48,8 +48,7 @@ export function takesValue(option: Option): boolean {
 
 /** The words that make `gearman` ask the job server instead of being its client. */
 function isAdminOperation(name: string): boolean {
-	const option: Option | undefined = Object.entries<Option>(options.admin).find(([other]) => other === name)?.[1];
-	return name === "admin" || option?.group === "Ask" || option?.group === "Change";
+	return name === "admin" || Object.hasOwn(operations, name);
 }
 
 /** Mode by the name the program was called by, then by its flags; a flag's value or an operand never counts as a flag. */

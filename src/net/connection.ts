@@ -313,6 +313,8 @@ export class Connection {
 			for (const bytes of outgoing) socket.write(bytes);
 			socket.uncork();
 		}
+		// What the kernel has taken at once, be it megabytes, no "drain" follows.
+		if (this.#waitingBytes() < HIGH_WATER_BYTES) this.#release();
 	}
 }
 

@@ -258,6 +258,19 @@ for (const [title, bytes] of [
 	});
 }
 
+test("drained() resolves also when the kernel takes all at once", async (t) => {
+	const server = await startScripted(t);
+	const connection = await open(t, server.port);
+	await server.accept();
+	for (const bytes of [300_000, 1_000_000, 8_000_000]) {
+		const chunk = encodeRequest("ECHO_REQ", [Buffer.alloc(bytes)]);
+		for (let i = 0; i < 5; i++) {
+			t.false(connection.send(chunk));
+			await connection.drained();
+		}
+	}
+});
+
 test("send() says when the socket is full, and drained() when it is not any more", async (t) => {
 	const server = await startScripted(t);
 	const connection = await open(t, server.port);
