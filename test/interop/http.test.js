@@ -137,7 +137,7 @@ testWith(curl, C.gearmand)("curl: what succeeds is answered as by C's gearmand",
 testWith(curl)("curl: the README's lines do what they say", async (t) => {
 	const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 	const [, block] = /```sh\ngearmand -r http &\n([\s\S]*?)```/.exec(readme);
-	const lines = block.split("\n").filter((line) => line.startsWith("curl "));
+	const lines = block.split("\n").filter((line) => /^(handle=\$\()?curl /.test(line));
 	t.true(lines.length > 5);
 	const http = await freePort();
 	const args = ["-r", "http", `--http-port=${http}`, "--job-handle-prefix=H:host"];
@@ -146,9 +146,13 @@ testWith(curl)("curl: the README's lines do what they say", async (t) => {
 	await until(async () => (await run(t, curl, ["-s", readyz])).stdout === "ok\n");
 	const [, worker] = /\ngearman (.*) &\n/.exec(`\n${block}`);
 	start(t, ours.gearman, ["-h", "127.0.0.1", "-p", String(port), ...worker.split(" ")]);
+	const env = {};
 	for (const line of lines) {
 		const [command, says] = line.split(/ {2,}# /);
-		const { stdout, stderr } = await run(t, "sh", ["-c", command.replace(":8080", `:${http}`)]);
+		const isKept = command.startsWith("handle=");
+		const script = command.replace(":8080", `:${http}`) + (isKept ? "; echo $handle" : "");
+		const { stdout, stderr } = await run(t, "sh", ["-c", script], { env });
+		if (isKept) env.handle = stdout.trim();
 		t.true(stdout.startsWith(says.replace(/ ?…$/, "")), `${command}: ${stdout}${stderr}`);
 	}
 });
