@@ -13,7 +13,7 @@
 
 import type { FunctionQueue } from "./function-queue.ts";
 import { Job, JobState, type Priority } from "./job.ts";
-import { hashOfKey } from "./job-index.ts";
+import { hashOfKey, hashOfNumber } from "./job-index.ts";
 import { PlaceIndex } from "./place-index.ts";
 
 const MIN_SLAB = 8192;
@@ -360,9 +360,4 @@ function sizeOf(slab: Slab, offset: number): number {
 function keyOf(slab: Slab, offset: number): string {
 	const length = slab.words[(offset >> 2) + LENGTHS] >>> 16;
 	return length === 0 ? "" : slab.bytes.toString("latin1", offset + RECORD_BYTES, offset + RECORD_BYTES + length);
-}
-
-function hashOfNumber(number: number): number {
-	const hash = Math.imul(number ^ (number / 0x100000000), 0x9e3779b1);
-	return (hash ^ (hash >>> 15)) >>> 0;
 }

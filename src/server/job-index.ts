@@ -92,8 +92,8 @@ export class JobIndex {
 }
 
 /**
- * The number a handle ends with, spread: consecutive ones do not collide, and do not lie beside each other either, which
- * would have delete() look at all jobs there are. 4 × 1000 durable submits in flight: 22 µs a job side by side, 8 spread.
+ * Of the number a handle ends with. Spread: consecutive ones side by side would have delete() look at all jobs there are.
+ * 4 × 1000 durable submits in flight: 22 µs a job side by side, 8 spread.
  */
 export function hashOfHandle(handle: string): number {
 	let number = 0;
@@ -104,7 +104,13 @@ export function hashOfHandle(handle: string): number {
 		number = (number + Math.imul(digit, scale)) | 0;
 		scale = Math.imul(scale, 10);
 	}
-	return Math.imul(number, 0x9e3779b1);
+	return hashOfNumber(number);
+}
+
+/** High bits mixed in, or every 64th number would meet in one slot of 64. Unsigned. */
+export function hashOfNumber(number: number): number {
+	const hash = Math.imul(number ^ (number / 0x100000000), 0x9e3779b1);
+	return (hash ^ (hash >>> 15)) >>> 0;
 }
 
 /** FNV-1a, begun by the function, its high bits mixed in. Unsigned. */
