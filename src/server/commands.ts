@@ -44,7 +44,7 @@ export function run(server: Server, peer: Peer, packet: Packet): void {
 		case Type.GRAB_JOB:
 		case Type.GRAB_JOB_UNIQ:
 		case Type.GRAB_JOB_ALL:
-			return grab(server, peer, type);
+			return server.grabs.grab(peer.asWorker(), type);
 		case Type.PRE_SLEEP:
 			if (server.jobs.sleep(peer.asWorker(), server.nowMs()) && server.isGranting) peer.send(Type.NOOP, "");
 			return;
@@ -121,17 +121,6 @@ function submitReduce(server: Server, peer: Peer, packet: Packet, isBackground: 
 	if (packet.lengthOf(2) > MAX_UNIQUE) return peer.error("ARGUMENT_TOO_LARGE", "Unique value too large");
 	const reducer = packet.text(2) || undefined;
 	submitJob(server, peer, packet.text(0), packet.text(1), packet, NORMAL, isBackground, 0, reducer);
-}
-
-function grab(server: Server, peer: Peer, type: number): void {
-	const job = server.isGranting ? server.jobs.grab(peer.asWorker(), server.nowMs()) : undefined;
-	if (job === undefined) return peer.send(Type.NO_JOB, "");
-	const { handle, unique, reducer, workload } = job;
-	const functionName = job.queue.name;
-	if (type === Type.GRAB_JOB) peer.send(Type.JOB_ASSIGN, `${handle}\0${functionName}\0`, workload);
-	else if (type === Type.GRAB_JOB_UNIQ || reducer === undefined) {
-		peer.send(Type.JOB_ASSIGN_UNIQ, `${handle}\0${functionName}\0${unique}\0`, workload);
-	} else peer.send(Type.JOB_ASSIGN_ALL, `${handle}\0${functionName}\0${unique}\0${reducer}\0`, workload);
 }
 
 /** The job a worker's packet is about; only the connection it is assigned to may report on it. */

@@ -42,6 +42,12 @@ export class Worker {
 	isSleeping = false;
 	/** Has been sent a NOOP since it fell asleep. */
 	isWoken = false;
+	/** When it last fell asleep; the low 32 bits of ms since 1970, a number that needs no box on the heap. */
+	asleepSince = 0;
+	/** A job came as soon as it had fallen asleep, the last time. Kept by wakes.ts, unlearned by grabs.ts. */
+	isInDemand = false;
+	/** The type of its GRAB_JOB that is not answered yet: it is asleep without having been told. 0: none. */
+	openGrab = 0;
 	/** The function it was woken for, until it grabs or the wake is passed on. */
 	wokenFor: FunctionQueue | undefined = undefined;
 	wokenAtMs = 0;
@@ -109,10 +115,13 @@ export class Worker {
 		this.#lastTurn = ability;
 	}
 
-	sleep(): void {
+	/** With a grab that is open it is the first to be woken by the function whose job it did last. */
+	sleep(nowMs: number): void {
 		this.isSleeping = true;
 		this.isWoken = false;
+		this.asleepSince = nowMs | 0;
 		this.#list();
+		if (this.openGrab > 0) this.#lastTurn?.queue.listFirst(this.#lastTurn);
 	}
 
 	/** Called by the function when it takes the ability off its list. */
@@ -258,6 +267,11 @@ export class FunctionQueue {
 		return list.length === 0;
 	}
 
+	/** The worker at the end of the list. */
+	get newestSleeper(): Worker | undefined {
+		return this.#lastSleeper?.worker;
+	}
+
 	/** The worker that has slept longest and has not been woken; it leaves the list. */
 	nextSleeper(): Worker | undefined {
 		for (let ability = this.#firstSleeper; ability !== undefined; ability = this.#firstSleeper) {
@@ -275,6 +289,17 @@ export class FunctionQueue {
 		if (this.#lastSleeper === undefined) this.#firstSleeper = ability;
 		else this.#lastSleeper.nextSleeper = ability;
 		this.#lastSleeper = ability;
+	}
+
+	/** Brings what is listed to the front. */
+	listFirst(ability: Ability): void {
+		const first = this.#firstSleeper;
+		if (first === ability || first === undefined) return;
+		this.unlistSleeper(ability);
+		ability.isListed = true;
+		ability.nextSleeper = first;
+		first.previousSleeper = ability;
+		this.#firstSleeper = ability;
 	}
 
 	unlistSleeper(ability: Ability): void {

@@ -60,6 +60,8 @@ export class Client {
 	wantsExceptions = false;
 	/** The jobs it waits for. */
 	attachments: Attachment[] = [];
+	/** How many jobs it has submitted, each when it waited for no other. */
+	inARow = 0;
 
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;

@@ -290,7 +290,7 @@ export class JobTable {
 		worker.isSleeping = false;
 		this.#wakes.passOn(worker, nowMs);
 		if (this.#choose(worker) !== undefined) return true;
-		worker.sleep();
+		worker.sleep(nowMs);
 		return false;
 	}
 

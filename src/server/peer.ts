@@ -38,6 +38,8 @@ const COMPACT = 1024;
 const MAX_PACKETS = 128;
 /** A client with so many jobs under way does something else than wait for one of them. */
 const MANY_JOBS = 8;
+/** A client that has submitted so many jobs one after the other is taken to go on like that. */
+const IN_A_ROW = 16;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
 const LINGER_MS = 1000;
 
@@ -65,6 +67,8 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	isDirty = false;
 	/** Something is to leave at the end of this turn, not only results. */
 	#isUrgent = false;
+	/** Since when JOB_CREATED waits for something to leave with; 0: it does not. */
+	#patientSinceMs = 0;
 	isClosed = false;
 	readonly #socket: Socket;
 	readonly #parser: Parser;
@@ -122,7 +126,13 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 
 	onPacket(packet: Packet): void {
 		if (++this.#packets >= MAX_PACKETS) this.#rest();
+		this.#closeGrab();
 		run(this.server, this, packet);
+	}
+
+	/** Whatever is answered from here on comes behind the answer to its GRAB_JOB. */
+	#closeGrab(): void {
+		if (this.worker !== undefined && this.worker.openGrab > 0) this.server.grabs.close(this.worker);
 	}
 
 	/** The other peers have their turn before this one goes on. */
@@ -138,11 +148,13 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	}
 
 	onLine(line: string): void {
+		this.#closeGrab();
 		const reply = runLine(this.server, this, line);
 		this.raw(typeof reply === "string" ? Buffer.from(reply, "latin1") : reply);
 	}
 
 	onOversized(type: number, size: number): void {
+		this.#closeGrab();
 		const limit = this.server.options.maxPacketBytes;
 		this.error("ARGUMENT_TOO_LARGE", `Packet of ${size} bytes is over the limit of ${limit}`);
 		this.server.log.warning(`${this.name} sent packet ${type} of ${size} bytes, over the limit of ${limit}: skipped`, {
@@ -208,6 +220,26 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		this.#hold(job);
 	}
 
+	/**
+	 * A client that submits one job after the other hears of each together with its result, if that comes soon. Now and then
+	 * at once: it may have come to wait for JOB_CREATED alone. 8 such clients: 20.1 µs a job without this, 17.2 with it.
+	 */
+	accepted(handle: string): void {
+		const client = this.asClient();
+		if (client.attachments.length > 1) client.inARow = 0;
+		const isPatient = ++client.inARow > IN_A_ROW && client.inARow % IN_A_ROW !== 0;
+		if (!isPatient || this.#held.length > 0 || this.isClosed) return this.send(Type.JOB_CREATED, handle);
+		this.#outgoing.packet(Type.JOB_CREATED, handle);
+		if (!this.isDirty && this.#patientSinceMs === 0) this.#patientSinceMs = this.server.turn.flushSoon(this);
+	}
+
+	/** What has waited since then leaves, unless it has already. */
+	flushPatient(sinceMs: number): void {
+		if (this.#patientSinceMs !== sinceMs) return;
+		if (this.client !== undefined) this.client.inARow = 0;
+		this.flush();
+	}
+
 	queued(handle: string): void {
 		this.send(Type.JOB_CREATED, handle);
 	}
@@ -261,6 +293,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	flush(): void {
 		this.isDirty = false;
 		this.#isUrgent = false;
+		this.#patientSinceMs = 0;
 		if (this.isClosed) return;
 		const bytes = this.#outgoing.flush();
 		if (bytes > 0) this.#onWritten(bytes);
@@ -365,6 +398,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	/** No more is read: the other side gets what it is owed, then the connection ends. */
 	#end(): void {
 		if (!this.#isEnded) {
+			this.#closeGrab();
 			this.#isEnded = true;
 			this.#leaveRoles();
 			this.#linger(-1);

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../errors.ts";
 import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
-import type { FunctionQueue } from "./function-queue.ts";
+import type { FunctionQueue, Worker } from "./function-queue.ts";
 import { Gate } from "./gate.ts";
+import { Grabs } from "./grabs.ts";
 import { type Blockable, HIGH, type Job, LOW, NORMAL, uniqueKeyOf } from "./job.ts";
 import { JobTable } from "./jobs.ts";
 import { Journal } from "./journal.ts";
@@ -47,6 +48,8 @@ export class Server {
 	readonly #admins = new WeakSet<Socket>();
 	/** @internal */
 	readonly turn = new Turn(this);
+	/** @internal */
+	readonly grabs = new Grabs(this);
 	/** @internal Those who do not take what is sent to them. */
 	readonly blocked = new Set<Blockable>();
 	/** @internal Takes no new jobs; stops when the last one is done. */
@@ -322,9 +325,8 @@ export class Server {
 	}
 
 	/** @internal */
-	wake(worker: { receiver: { send(type: number, text: string): void } }): void {
-		if (!this.isGranting) return;
-		worker.receiver.send(Type.NOOP, "");
+	wake(worker: Worker): void {
+		if (this.isGranting) this.grabs.wake(worker);
 	}
 
 	/** @internal */

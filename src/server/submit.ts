@@ -18,6 +18,8 @@ export interface Submitter extends Waiter {
 	asClient(): Client;
 	send(type: number, text: string): void;
 	error(code: ServerErrorCode, text?: string): void;
+	/** The new foreground job is about to be queued. */
+	accepted(handle: string): void;
 	/** The background job is queued, and need not be kept. */
 	queued(handle: string): void;
 	/** The answer comes later: committed() or refused(). */
@@ -64,7 +66,7 @@ export function submitJob(
 	} else {
 		jobs.attach(job, from.asClient());
 		// Before release(), which may wake a worker: a connection that is both hears of its job first.
-		from.send(Type.JOB_CREATED, job.handle);
+		from.accepted(job.handle);
 		jobs.release(job, submittedMs);
 	}
 }

@@ -4,6 +4,7 @@
 import type { Blockable } from "./job.ts";
 import type { Peer } from "./peer.ts";
 import type { Server } from "./server.ts";
+import { Soon } from "./soon.ts";
 
 /** A client that takes nothing is dropped this soon when a worker has to wait for it, and its other clients with it. */
 const WORKER_STALL_MS = 5000;
@@ -12,6 +13,7 @@ const MAX_TIMER_MS = 0x7fffffff;
 export class Turn {
 	readonly #server: Server;
 	#dirty: Peer[] = [];
+	readonly #patient = new Soon<Peer>((peer, sinceMs) => peer.flushPatient(sinceMs));
 	#isScheduled = false;
 	readonly #onEnd = () => this.end();
 	/** When the last turn ended, and what had been read by then. */
@@ -38,6 +40,14 @@ export class Turn {
 		peer.isDirty = true;
 		this.#dirty.push(peer);
 		this.schedule();
+	}
+
+	/** What the peer has to send goes with what comes next, or soon. Returns when that was, for Peer.flushPatient(). */
+	flushSoon(peer: Peer): number {
+		const nowMs = this.#server.nowMs();
+		this.#patient.add(peer, nowMs);
+		this.schedule();
+		return nowMs;
 	}
 
 	end(): void {
@@ -74,8 +84,8 @@ export class Turn {
 
 	/** Sets the timer to whatever comes first. */
 	#arm(): void {
-		const { jobs, blocked, options } = this.#server;
-		let atMs = jobs.nextTickMs();
+		const { jobs, grabs, blocked, options } = this.#server;
+		let atMs = Math.min(jobs.nextTickMs(), grabs.waiting.dueMs, this.#patient.dueMs);
 		if (blocked.size > 0) atMs = Math.min(atMs, this.#server.nowMs() + Math.min(1000, options.stallMs));
 		if (atMs >= this.#timerMs) return;
 		clearTimeout(this.#timer);
@@ -88,6 +98,8 @@ export class Turn {
 		this.#timerMs = Number.POSITIVE_INFINITY;
 		const nowMs = this.#server.nowMs();
 		this.#server.jobs.tick(nowMs);
+		this.#server.grabs.waiting.tick(nowMs);
+		this.#patient.tick(nowMs);
 		for (const peer of this.#server.blocked) if (this.#isStuck(peer, nowMs)) this.#drop(peer);
 		this.#arm();
 	}

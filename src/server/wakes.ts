@@ -5,8 +5,11 @@
 
 import type { FunctionQueue, Worker } from "./function-queue.ts";
 
+/** A worker that slept no longer than this need not have gone to sleep. */
+const BRIEF_MS = 1;
+
 export interface WakeEvents {
-	/** Send the worker a NOOP. */
+	/** Tell the worker: by NOOP, or by the answer to its GRAB_JOB. */
 	wake(worker: Worker): void;
 }
 
@@ -28,6 +31,9 @@ export class Wakes {
 
 	/** A job was queued. */
 	jobQueued(queue: FunctionQueue, nowMs: number): void {
+		const newest = queue.newestSleeper;
+		if (newest?.isSleeping && !newest.isWoken && ((nowMs - newest.asleepSince) | 0) <= BRIEF_MS)
+			newest.isInDemand = true;
 		const wakeups = this.#wakeups;
 		if (wakeups === undefined) this.wakeEnough(queue, nowMs);
 		else this.#wakeMany(queue, wakeups === 0 ? Number.POSITIVE_INFINITY : wakeups, nowMs);

@@ -66,3 +66,58 @@ test("what is held back at a stop is sent", async (t) => {
 	for (const handle of handles.slice(0, 5)) t.deepEqual(await client.next(), ["WORK_COMPLETE", handle, "last"]);
 	t.is(await client.next(), "closed");
 });
+
+/** A client that has submitted many jobs, each when the one before was done, and its worker. */
+async function setUpInARow(t) {
+	const { server, port } = await startServer(t);
+	const [client, worker] = [await dial(t, port), await dial(t, port)];
+	worker.send("CAN_DO", "f");
+	for (let i = 0; i < 100; i++) {
+		client.send("SUBMIT_JOB", "f", "", `${i}`);
+		let assigned = ["NO_JOB"];
+		while (assigned[0] === "NO_JOB") {
+			worker.send("GRAB_JOB");
+			assigned = await worker.next();
+		}
+		const [, handle] = assigned;
+		worker.send("WORK_COMPLETE", handle, `${i}`);
+		t.deepEqual(await client.next(), ["JOB_CREATED", handle]);
+		t.deepEqual(await client.next(), ["WORK_COMPLETE", handle, `${i}`]);
+	}
+	return { server, client, worker };
+}
+
+test("JOB_CREATED does not wait for a result that takes its time", async (t) => {
+	const { client } = await setUpInARow(t);
+	for (let i = 0; i < 20; i++) {
+		client.send("SUBMIT_JOB", "f", "", "");
+		t.is((await client.next())[0], "JOB_CREATED");
+	}
+});
+
+test("nor for its result, when the client asks for something else", async (t) => {
+	const { client } = await setUpInARow(t);
+	client.send("SUBMIT_JOB", "f", "", "");
+	const [created, ...others] = await client.settle();
+	t.is(created[0], "JOB_CREATED");
+	t.deepEqual(others, []);
+	client.send("SUBMIT_JOB", "f", "", "");
+	client.send("SUBMIT_JOB_BG", "f", "", "");
+	t.deepEqual(
+		(await client.settle()).map(([name]) => name),
+		["JOB_CREATED", "JOB_CREATED"],
+	);
+});
+
+test("JOB_CREATED that waits at a stop is sent", async (t) => {
+	const { server, client, worker } = await setUpInARow(t);
+	client.send("SUBMIT_JOB", "f", "", "");
+	let size = 0;
+	while (size === 0) {
+		await worker.settle();
+		size = server.jobs.size;
+	}
+	await server.stop();
+	t.is((await client.next())[0], "JOB_CREATED");
+	t.is(await client.next(), "closed");
+});

@@ -105,6 +105,10 @@ export class HttpClient implements Receiver, Submitter, Blockable {
 		// An answer of its own holds up no other.
 	}
 
+	accepted(handle: string): void {
+		this.send(Type.JOB_CREATED, handle);
+	}
+
 	queued(handle: string): void {
 		this.#last()?.kept(handle);
 	}
