@@ -5,7 +5,7 @@
 // list and is listed again when it next sleeps: so PRE_SLEEP costs nothing for abilities nobody asked for meanwhile.
 
 import type { Chain } from "./backlog.ts";
-import type { Job, Priority, Receiver } from "./job.ts";
+import type { Assignee, Job, Priority } from "./job.ts";
 import type { FunctionMetrics } from "./metrics.ts";
 
 /** A worker's claim to a function. */
@@ -34,7 +34,7 @@ export class Ability {
 
 /** A connection that does jobs. */
 export class Worker {
-	readonly receiver: Receiver;
+	readonly receiver: Assignee;
 	readonly abilities = new Map<FunctionQueue, Ability>();
 	/** Jobs assigned to it, in no order. */
 	readonly jobs: Job[] = [];
@@ -60,7 +60,7 @@ export class Worker {
 	#lastTurn: Ability | undefined = undefined;
 	#unlisted: Ability[] = [];
 
-	constructor(receiver: Receiver) {
+	constructor(receiver: Assignee) {
 		this.receiver = receiver;
 	}
 

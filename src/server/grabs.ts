@@ -32,6 +32,8 @@ export class Grabs {
 		else {
 			worker.openGrab = 0;
 			if (!this.#assign(worker, type)) worker.receiver.send(Type.NO_JOB, "");
+			// It gets no more in this turn, and can be at work while the turn goes on: 4 at a time, 27,000 jobs/s instead of 22,000.
+			worker.receiver.flush();
 		}
 	}
 

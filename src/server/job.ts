@@ -26,6 +26,14 @@ export interface Receiver {
 	onceDrained(resume: () => void): void;
 }
 
+/** A connection that does jobs. */
+export interface Assignee {
+	/** As Receiver.send(). */
+	send(type: number, text: string, data?: Buffer): void;
+	/** What was sent leaves now, not at the end of the turn. */
+	flush(): void;
+}
+
 /** Somebody that waits for a job to be durable. */
 export interface Waiter {
 	/** The job is in the store. Called once. */
@@ -65,6 +73,11 @@ export class Client {
 
 	constructor(receiver: Receiver) {
 		this.receiver = receiver;
+	}
+
+	/** It waits for one job, and had waited for the one before when it submitted that. */
+	get hasOneJob(): boolean {
+		return this.inARow > 0 && this.attachments.length === 1;
 	}
 }
 

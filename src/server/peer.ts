@@ -194,7 +194,9 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		if (this.#held.length > 0) this.#hold(encodeResponse(type, "", packet.keepBody()));
 		else {
 			this.server.metrics.sentBytes += this.#outgoing.forward(type, packet);
-			this.#sent(false);
+			// It gets no more in this turn, and can go on meanwhile: 4 at a time, 31,000 jobs/s instead of 27,000.
+			if (type === Type.WORK_COMPLETE && this.client?.hasOneJob) this.flush();
+			else this.#sent(false);
 		}
 	}
 
