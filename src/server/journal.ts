@@ -8,6 +8,7 @@
 //
 // A job the store can never take is refused before it is in a batch: the others of that batch are none the worse for it.
 
+import { holdFrame } from "../protocol/frames.ts";
 import type { Job, Waiter } from "./job.ts";
 import type { StoreMetrics } from "./metrics.ts";
 import type { Change, Store } from "./stores/index.ts";
@@ -102,6 +103,8 @@ export class Journal {
 				return;
 			}
 			job.isStored = true;
+			// Whatever becomes of the job, the store has its workload until it is written.
+			holdFrame(job.workload);
 			job.waiters = [waiter];
 			this.#isAsked = true;
 			this.#change({ kind: "add", job });

@@ -5,6 +5,7 @@
 
 import type { Socket } from "node:net";
 import { canWriteNow, writeAllNow, writeNow, writeSome } from "../net/internals.ts";
+import { giveBack, holdFrame } from "../protocol/frames.ts";
 import { HEADER_BYTES, MAGIC_RESPONSE, writeHeader } from "../protocol/packet.ts";
 import type { Packet } from "../protocol/parser.ts";
 
@@ -46,6 +47,8 @@ export class Outgoing {
 	/** The slab in the write under way. */
 	#lent: Buffer | undefined;
 	#writing = 0;
+	/** What ends with the write under way: it may be of a frame. */
+	readonly #ending: Buffer[] = [];
 	#queued = 0;
 	readonly #written = () => this.#finishWrite();
 	readonly #goOn = () => {
@@ -65,15 +68,21 @@ export class Outgoing {
 		return this.#writing + this.#queued + this.#used;
 	}
 
-	/** Appends a packet whose body is `text` (latin1) and then `data`. */
-	packet(type: number, text: string, data: Buffer = EMPTY): void {
+	/** Appends a packet whose body is `text` (latin1) and then `data`. A large one leaves as forward() says. */
+	packet(type: number, text: string, data: Buffer = EMPTY): number {
 		const copied = data.length < COPY_LIMIT ? data.length : 0;
 		const slab = this.#room(HEADER_BYTES + text.length + copied);
 		writeHeader(slab, this.#used, MAGIC_RESPONSE, type, text.length + data.length);
 		this.#used += HEADER_BYTES;
 		if (text.length > 0) this.#used += slab.write(text, this.#used, "latin1");
 		if (copied > 0) this.#used += data.copy(slab, this.#used);
-		else if (data.length > 0) this.#append(data);
+		if (copied === data.length) return 0;
+		const used = this.#used;
+		const taken = this.#sendNow(slab, data);
+		if (taken === used + data.length) return taken;
+		holdFrame(data);
+		this.#append(taken <= used ? data : data.subarray(taken - used));
+		return taken;
 	}
 
 	/**
@@ -89,17 +98,20 @@ export class Outgoing {
 		this.#used += HEADER_BYTES;
 		if (copied > 0) this.#used += packet.bytes.copy(slab, this.#used, packet.start, packet.end);
 		if (copied === size) return 0;
-		let taken = 0;
-		let from = packet.start;
-		if (this.#isDirect && this.#writing === 0 && this.#queue.length === 0) {
-			const used = this.#used;
-			taken = writeSome(this.#socket, [slab.subarray(0, used), packet.bytes.subarray(from, packet.end)]);
-			from += Math.max(0, taken - used);
-			if (taken < used) slab.copyWithin(0, taken, used);
-			else this.#slab = takeBack(slab);
-			this.#used = Math.max(0, used - taken);
-		}
-		if (from < packet.end) this.#append(packet.keep(from));
+		const used = this.#used;
+		const taken = this.#sendNow(slab, packet.bytes.subarray(packet.start, packet.end));
+		if (taken < used + size) this.#append(packet.keep(packet.start + Math.max(0, taken - used)));
+		return taken;
+	}
+
+	/** Writes what the slab holds and then `data`, if nothing is in front of it and as far as the kernel takes it: so much. */
+	#sendNow(slab: Buffer, data: Buffer): number {
+		if (!this.#isDirect || this.#writing > 0 || this.#queue.length > 0) return 0;
+		const used = this.#used;
+		const taken = writeSome(this.#socket, [slab.subarray(0, used), data]);
+		if (taken < used) slab.copyWithin(0, taken, used);
+		else this.#slab = takeBack(slab);
+		this.#used = Math.max(0, used - taken);
 		return taken;
 	}
 
@@ -146,7 +158,7 @@ export class Outgoing {
 			if (this.#isDirect) {
 				if (!writeAllNow(this.#socket, pieces, this.#written)) break;
 				written += this.#writing;
-				this.#writing = 0;
+				this.#giveBack();
 			} else {
 				this.#socket.cork();
 				for (let i = 1; i < pieces.length; i++) this.#socket.write(pieces[i - 1]);
@@ -167,7 +179,10 @@ export class Outgoing {
 			if (piece.length > room) {
 				this.#queue[0] = piece.subarray(room);
 				piece = piece.subarray(0, room);
-			} else this.#queue.shift();
+			} else {
+				this.#queue.shift();
+				this.#ending.push(piece);
+			}
 			this.#writing += piece.length;
 			this.#queued -= piece.length;
 			pieces.push(piece);
@@ -175,11 +190,18 @@ export class Outgoing {
 		return pieces;
 	}
 
+	/** Nothing is being written any more. */
+	#giveBack(): void {
+		this.#writing = 0;
+		for (const bytes of this.#ending) giveBack(bytes);
+		this.#ending.length = 0;
+	}
+
 	#finishWrite(): void {
 		if (this.#lent !== undefined) takeBack(this.#lent);
 		this.#lent = undefined;
 		const bytes = this.#writing;
-		this.#writing = 0;
+		this.#giveBack();
 		this.#onWritten(bytes + this.flush());
 	}
 

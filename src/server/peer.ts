@@ -184,7 +184,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		if (this.isClosed) return;
 		if (this.#held.length > 0) this.#hold(encodeResponse(type, text, data));
 		else {
-			this.#outgoing.packet(type, text, data);
+			this.server.metrics.sentBytes += this.#outgoing.packet(type, text, data);
 			this.#sent();
 		}
 	}

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GearmanError } from "../errors.ts";
 import { Log, type LogFields } from "../log.ts";
 import { Type } from "../protocol/commands.ts";
+import { FRAME_BYTES, giveBack } from "../protocol/frames.ts";
 import type { FunctionQueue, Worker } from "./function-queue.ts";
 import { Gate } from "./gate.ts";
 import { Grabs } from "./grabs.ts";
@@ -376,6 +377,7 @@ export class Server {
 	/** @internal */
 	removed(job: Job): void {
 		if (job.isStored) this.journal.remove(job);
+		if (job.workload.length >= FRAME_BYTES) giveBack(job.workload);
 		if (this.isDraining) this.#stopIfDone();
 	}
 

@@ -91,15 +91,85 @@ test("several clients get one large result whole, the slow one too, whatever els
 		...pieces.map((piece) => encodeResponseOf("WORK_DATA", [job.handle, piece])),
 		encodeResponseOf("WORK_COMPLETE", [job.handle, "end"]),
 	]);
+	t.true((await readBytes(slow, whole.length)).equals(whole));
+});
+
+test("a worker that ends its jobs unread reads them whole all the same, whatever else flows meanwhile", async (t) => {
+	const { port } = await startServer(t);
+	const client = await dial(t, port);
+	const workloads = [...SIZES, ...SIZES].map((size, i) => workloadOf(`unread ${i}`, size));
+	const handles = [];
+	for (const workload of workloads) {
+		client.send("SUBMIT_JOB", "f", "", workload);
+		handles.push((await client.next())[1]);
+	}
+	const worker = connect(port, "127.0.0.1");
+	await once(worker, "connect");
+	t.teardown(() => worker.destroy());
+	worker.pause();
+	worker.write(encodeRequest("CAN_DO", ["f"]));
+	for (const handle of handles) {
+		worker.write(encodeRequest("GRAB_JOB", []));
+		worker.write(encodeRequest("WORK_COMPLETE", [handle, "unread"]));
+	}
+	t.deepEqual(await client.next(), ["WORK_COMPLETE", handles[0], "unread"]);
+	await traffic(t, port, 2);
+	const whole = Buffer.concat(
+		workloads.map((workload, i) => encodeResponseOf("JOB_ASSIGN", [handles[i], "f", workload])),
+	);
+	const read = readBytes(worker, whole.length);
+	for (const handle of handles.slice(1)) t.deepEqual(await client.next(), ["WORK_COMPLETE", handle, "unread"]);
+	await traffic(t, port, 1);
+	t.true((await read).equals(whole));
+});
+
+test("a store that takes its time gets a large workload as it was, though the job has ended, whatever else flows", async (t) => {
+	let letWrite;
+	const permission = new Promise((resolve) => {
+		letWrite = resolve;
+	});
+	const written = [];
+	const store = {
+		open: async () => 0,
+		async *replay() {},
+		async write(changes) {
+			const jobs = changes.filter(({ kind }) => kind === "add").map(({ job }) => job);
+			if (jobs.length > 0) await permission;
+			for (const { workload } of jobs) written.push(workload.toString("latin1"));
+		},
+		close: async () => {},
+	};
+	const { port } = await startServer(t, { store });
+	const [client, keeper, worker] = [await dial(t, port), await dial(t, port), await workerOf(t, port, "f")];
+	const wanted = [];
+	for (const size of SIZES) {
+		const workload = workloadOf("stored", size);
+		wanted.push(workload.toString("latin1"));
+		client.send("SUBMIT_JOB", "f", `unique ${size}`, workload);
+		const [, handle] = await client.next();
+		// From now on the store has it too.
+		keeper.send("SUBMIT_JOB_BG", "f", `unique ${size}`, "");
+		t.deepEqual(await grab(worker), { handle, workload: workload.toString("latin1") });
+		worker.send("WORK_COMPLETE", handle, "");
+		t.deepEqual(await client.next(), ["WORK_COMPLETE", handle, ""]);
+	}
+	await traffic(t, port, 2);
+	letWrite();
+	for (let i = 0; i < SIZES.length; i++) t.is((await keeper.next())[0], "JOB_CREATED");
+	t.true(written.every((workload, i) => workload === wanted[i]));
+	t.is(written.length, wanted.length);
+});
+
+async function readBytes(socket, count) {
 	const parts = [];
 	let got = 0;
-	for await (const bytes of slow) {
+	for await (const bytes of socket) {
 		parts.push(bytes);
 		got += bytes.length;
-		if (got >= whole.length) break;
+		if (got >= count) break;
 	}
-	t.true(Buffer.concat(parts).equals(whole));
-});
+	return Buffer.concat(parts);
+}
 
 function encodeResponseOf(name, fields) {
 	const bytes = encodeRequest(name, fields);
