@@ -70,11 +70,28 @@ export class Packet {
 	/** The bytes are the packet's own (not a read buffer's): views of them may be kept. */
 	isOwned = false;
 	#count = 0;
+	#name = "";
 	readonly #starts = new Int32Array(MAX_FIELDS + 1);
 
 	/** Field `index` as latin1. */
 	text(index: number): string {
-		return this.bytes.toString("latin1", this.#starts[index], this.#starts[index + 1] - 1);
+		const start = this.#starts[index];
+		const end = this.#starts[index + 1] - 1;
+		return start === end ? "" : this.bytes.toString("latin1", start, end);
+	}
+
+	/** Field 0 as latin1, where it tends to be what it was: comparing takes a fifth of what making a string of it does. */
+	name(): string {
+		const known = this.#name;
+		const start = this.#starts[0];
+		const length = this.#starts[1] - 1 - start;
+		let same = 0;
+		if (length === known.length) {
+			while (same < length && this.bytes[start + same] === known.charCodeAt(same)) same++;
+		}
+		if (same === length) return known;
+		this.#name = this.text(0);
+		return this.#name;
 	}
 
 	/** Length of field `index` in bytes. */
@@ -107,6 +124,7 @@ export class Packet {
 		if (from === this.end) return EMPTY;
 		const view = this.bytes.subarray(from, this.end);
 		if (!this.isOwned) {
+			if (view.length < FRAME_BYTES) return Buffer.from(view);
 			const copy = lendFrame(view.length).subarray(0, view.length);
 			copy.set(view);
 			return copy;
@@ -330,24 +348,24 @@ export class Parser {
 
 	/** The body size a header declares; -1 when the packet is not to be read (the receiver has been told). */
 	#size(bytes: Buffer, at: number): number {
-		const magic = bytes.readUInt32BE(at);
+		const magic = uint32(bytes, at);
 		if (magic !== MAGIC_REQUEST && magic !== MAGIC_RESPONSE) {
 			this.close();
 			this.#receiver.onGarbage("invalid magic value");
 			return -1;
 		}
-		const size = bytes.readUInt32BE(at + 8);
+		const size = uint32(bytes, at + 8);
 		if (size > this.#maxPacketBytes) {
 			this.#skip = size;
 			this.#account?.grew(0, 0);
-			this.#receiver.onOversized(bytes.readUInt32BE(at + 4), size);
+			this.#receiver.onOversized(uint32(bytes, at + 4), size);
 			return -1;
 		}
 		return size;
 	}
 
 	#emit(bytes: Buffer, at: number, end: number, isOwned: boolean): void {
-		const type = bytes.readUInt32BE(at + 4);
+		const type = uint32(bytes, at + 4);
 		this.#packets++;
 		this.#packet.set(type, bytes[at + 3] === 0x51, bytes, at + HEADER_BYTES, end, isOwned);
 		this.#receiver.onPacket(this.#packet);
@@ -404,4 +422,9 @@ export class Parser {
 		this.#kept = 0;
 		this.#needed = 0;
 	}
+}
+
+/** As readUInt32BE(), which checks its arguments again at every call. */
+function uint32(bytes: Buffer, at: number): number {
+	return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
 }

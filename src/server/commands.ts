@@ -104,7 +104,7 @@ function hasLargeArgument(packet: Packet): boolean {
 }
 
 function submit(server: Server, peer: Peer, packet: Packet, priority: Priority, isBackground: boolean): void {
-	submitJob(server, peer, packet.text(0), packet.text(1), packet, priority, isBackground, 0, undefined);
+	submitJob(server, peer, packet.name(), packet.text(1), packet, priority, isBackground, 0, undefined);
 }
 
 function submitEpoch(server: Server, peer: Peer, packet: Packet): void {

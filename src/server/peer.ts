@@ -108,7 +108,9 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	receive(bytes: Buffer): void {
 		this.server.metrics.receivedBytes += bytes.length;
 		this.#packets = 0;
+		this.server.holdClock();
 		this.#parser.write(bytes);
+		this.server.releaseClock();
 	}
 
 	get room(): Buffer | undefined {

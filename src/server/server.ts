@@ -73,6 +73,8 @@ export class Server {
 	readonly #addresses = new Map<string, readonly AddressInfo[]>();
 	#drainTimer: NodeJS.Timeout | undefined;
 	#lastPeerId = 0;
+	/** What the clock shows while it stands still, else 0. */
+	#heldMs = 0;
 
 	constructor(options: ServerOptions = {}) {
 		const { log = new Log(), ...given } = options;
@@ -203,7 +205,17 @@ export class Server {
 
 	/** @internal The clock: ms since 1970. */
 	nowMs(): number {
-		return Date.now();
+		return this.#heldMs > 0 ? this.#heldMs : Date.now();
+	}
+
+	/** @internal The clock stands still until releaseClock(): many packets are dealt with in less than its millisecond. */
+	holdClock(): void {
+		this.#heldMs = Date.now();
+	}
+
+	/** @internal */
+	releaseClock(): void {
+		this.#heldMs = 0;
 	}
 
 	/**
