@@ -85,11 +85,11 @@ export class Packet {
 		const known = this.#name;
 		const start = this.#starts[0];
 		const length = this.#starts[1] - 1 - start;
-		let same = 0;
 		if (length === known.length) {
+			let same = 0;
 			while (same < length && this.bytes[start + same] === known.charCodeAt(same)) same++;
+			if (same === length) return known;
 		}
-		if (same === length) return known;
 		this.#name = this.text(0);
 		return this.#name;
 	}

@@ -146,6 +146,14 @@ test("a line of 8192 bytes is read, a longer one is garbage", (t) => {
 	]);
 });
 
+test("a name is told by all its bytes, whatever the one before was", (t) => {
+	const names = ["", "a", "", "b", "ab", "ac", "ac", "\xe4c", "abc", "abd", "a", ""];
+	const read = [];
+	const parser = new Parser({ onPacket: (packet) => read.push(packet.name()) });
+	for (const name of names) parser.write(encodeRequest("SUBMIT_JOB", [name, "unique", "data"]));
+	t.deepEqual(read, names);
+});
+
 test("a paused parser calls nobody, and goes on where it stopped", (t) => {
 	const seen = [];
 	const parser = new Parser({
