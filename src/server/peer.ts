@@ -20,16 +20,13 @@ import { encodeResponse } from "../protocol/packet.ts";
 import { type Packet, type Receiver as PacketReceiver, Parser } from "../protocol/parser.ts";
 import { run } from "./commands.ts";
 import { Worker } from "./function-queue.ts";
+import { Held } from "./held.ts";
 import { type Blockable, Client, CONGESTED, HIGH_WATER, type Job, type Receiver } from "./job.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Server } from "./server.ts";
 import { releaseCommitted, type Submitter, withdrawRefused } from "./submit.ts";
 import { runLine } from "./text-commands.ts";
 
-/** A peer with more answers held up by commits than this is not read from. */
-const MAX_HELD = 10_000;
-/** Answered places at the head of the list of held answers before it is made shorter. */
-const COMPACT = 1024;
 /**
  * Packets of one chunk of bytes that are dealt with at once: a chunk may hold a thousand, and who floods the server is not
  * to hold up the others. Ping-pong beside four floods of durable submits, p99 on a busy
@@ -80,10 +77,9 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	#packets = 0;
 	#isResting = false;
 	#onDrained: (() => void)[] = [];
-	/** Submits whose commit is awaited, as their jobs, and in order behind them the replies they hold up. */
-	#held: (Buffer | Job | undefined)[] = [];
-	#firstHeld = 0;
-	#heldBytes = 0;
+	/** Answers that wait for commits; it is not read from while they are many. */
+	readonly #held = new Held();
+	readonly #sendHeld = (bytes: Buffer) => this.#outgoing.raw(bytes);
 	#isHolding = false;
 	#isEnded = false;
 	#isClosing = false;
@@ -342,45 +338,18 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 
 	#hold(item: Buffer | Job): void {
 		this.#held.push(item);
-		if (Buffer.isBuffer(item)) this.#heldBytes += item.length;
-		if (!this.#isHolding && (this.#heldBytes > HIGH_WATER || this.#held.length - this.#firstHeld > MAX_HELD)) {
-			this.#isHolding = true;
-			this.pause();
-		}
+		if (this.#isHolding || !this.#held.isMuch) return;
+		this.#isHolding = true;
+		this.pause();
 	}
 
 	/** Answers a submit that waited, and sends what was held behind it alone. */
 	#answerHeld(job: Job, type: number, text: string): void {
 		if (this.isClosed) return;
-		const held = this.#held;
-		const first = this.#firstHeld;
-		if (held[first] !== job) {
-			// Another one that came before it still waits.
-			const answer = encodeResponse(type, text);
-			held[held.indexOf(job, first)] = answer;
-			this.#heldBytes += answer.length;
-			return;
-		}
+		if (!this.#held.isNext(job)) return this.#held.replace(job, encodeResponse(type, text));
 		this.#outgoing.packet(type, text);
-		let next = first + 1;
-		for (; next < held.length; next++) {
-			const item = held[next];
-			if (!Buffer.isBuffer(item)) break;
-			this.#heldBytes -= item.length;
-			this.#outgoing.raw(item);
-		}
-		if (next === held.length) {
-			this.#held = [];
-			this.#firstHeld = 0;
-		} else if (next > COMPACT && next * 2 > held.length) {
-			this.#held = held.slice(next);
-			this.#firstHeld = 0;
-		} else {
-			// What is answered must not stay alive through this list.
-			held.fill(undefined, first, next);
-			this.#firstHeld = next;
-		}
-		if (this.#isHolding && this.#heldBytes < HIGH_WATER / 2 && this.#held.length - this.#firstHeld < MAX_HELD / 2) {
+		this.#held.shift(this.#sendHeld);
+		if (this.#isHolding && this.#held.isLittle) {
 			this.#isHolding = false;
 			this.resume();
 		}
@@ -431,8 +400,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 		if (this.isClosed) return;
 		this.isClosed = true;
 		clearTimeout(this.#lingerTimer);
-		this.#held = [];
-		this.#firstHeld = 0;
+		this.#held.clear();
 		this.#parser.close();
 		this.#leaveRoles();
 		this.#release();
