@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import test from "ava";
 import { dial, startServer } from "../helpers/server.js";
 
@@ -35,16 +36,18 @@ for (const [grab, assign, ...unique] of [
 	["GRAB_JOB_ALL", "JOB_ASSIGN_UNIQ", "u"],
 ]) {
 	test(`a job that comes at once is the answer to ${grab}`, async (t) => {
-		const { client, worker, demand } = await setUp(t);
+		const { client, worker, role, demand } = await setUp(t);
 		for (let i = 0; ; i++) {
 			t.true(i < TRIES);
 			await demand();
 			worker.send(grab);
+			// Open, or told NO_JOB already.
+			while (role().openGrab === 0 && role().isInDemand) await nextTurn();
 			client.send("SUBMIT_JOB", "f", "u", "text");
 			const [, handle] = await client.next();
 			const answer = await worker.next();
 			if (answer[0] === "NO_JOB") {
-				// Too late, or the job came before the grab: then it is there.
+				// Too late: the job is there.
 				worker.send("GRAB_JOB");
 				t.deepEqual(await worker.next(), ["JOB_ASSIGN", handle, "f", "text"]);
 			} else t.deepEqual(answer, [assign, handle, "f", ...unique, "text"]);
