@@ -108,6 +108,7 @@ async function workOf(
 			output: options.strip ? "stripped" : options.lines ? "lines" : options.stream ? "chunks" : "result",
 			stderr,
 			timeoutMs,
+			onShortage: (job, reason) => say(`${nameOfJob(job)}: ${reason}; trying again`),
 			onBadStatus: (job, line) => say(`${nameOfJob(job)}: not a status such as 3/10: ${JSON.stringify(line)}`),
 		}),
 	};

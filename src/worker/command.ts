@@ -8,13 +8,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Readable, Transform } from "node:stream";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import split2 from "split2";
 import { GearmanError } from "../errors.ts";
 import type { Job } from "./job.ts";
 import { makeOutlets, Outlet } from "./outlet.ts";
 import { collect, type Output, sendChunks, sendLines } from "./output.ts";
-import { type Exit, failureOf, GRACE_MS, isLost, killGroup, programOf } from "./program.ts";
+import { type Exit, failureOf, GRACE_MS, isLost, isShortage, killGroup, programOf } from "./program.ts";
 import { openStdin } from "./stdin.ts";
 
 export interface CommandOptions {
@@ -27,6 +27,8 @@ export interface CommandOptions {
 	readonly stderr?: "inherit" | "warning";
 	/** The command is killed after this long and the job fails; default: never. */
 	readonly timeoutMs?: number;
+	/** Told why the command cannot be started yet, once a job. */
+	readonly onShortage?: (job: Job, reason: string) => void;
 	/** Told of a line on GEARMAN_STATUS_FD that is no status, once a job. */
 	readonly onBadStatus?: (job: Job, line: string) => void;
 }
@@ -35,6 +37,9 @@ export interface CommandOptions {
 type Start = (stdin: number | "pipe", stdout: number | "pipe", status: number | "pipe") => ChildProcess;
 
 const STATUS_FD = 3;
+/** A command that cannot be started for want of something is tried again after this long, then twice as long, … */
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 2000;
 /** A command that runs for longer is listened to; a shorter one is read when it has exited. */
 const LISTEN_MS = 5;
 /** An endless line is skipped, not kept. Its own constant: split2's types do not know skipOverflow. */
@@ -60,8 +65,7 @@ export function command(operands: readonly string[], options: CommandOptions = {
 	return async (job: Job): Promise<Uint8Array | undefined> => {
 		const output = outputOf(job);
 		const outlets = free.pop() ?? makeOutlets(2);
-		const run = new Run(job, output, outlets, options);
-		const failure = await run.end((stdin, stdout, status) =>
+		const start: Start = (stdin, stdout, status) =>
 			spawn(file, args, {
 				// A session of its own: its process group can be killed whole, and Ctrl-C at our terminal spares it.
 				detached: true,
@@ -72,8 +76,20 @@ export function command(operands: readonly string[], options: CommandOptions = {
 					GEARMAN_UNIQUE: job.unique,
 				},
 				stdio: [stdin, stdout, options.stderr === "warning" ? "pipe" : "inherit", status],
-			}),
-		);
+			});
+		let run = new Run(job, output, outlets, options);
+		let failure = await run.end(start);
+		if (run.isShort) options.onShortage?.(job, failure ?? "");
+		// A job is not to fail because there are too many others: it waits, and holds its place of -j.
+		for (
+			let waitMs = FIRST_WAIT_MS;
+			run.isShort && !job.signal.aborted;
+			waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)
+		) {
+			await sleep(waitMs, undefined, { signal: job.signal }).catch(() => undefined);
+			run = new Run(job, output, outlets, options);
+			failure = await run.end(start);
+		}
 		if (outlets.map((outlet) => outlet.close()).every(Boolean)) free.push(outlets);
 		const result = await output.end();
 		if (failure === undefined || job.signal.aborted) return result;
@@ -93,6 +109,8 @@ class Run {
 	/** Settles when stdout has ended, once somebody listens. */
 	#listening: Promise<void> | undefined;
 	#statusLines: Transform | undefined;
+	/** The command could not be started, but may be able to later. */
+	isShort = false;
 	#isTimedOut = false;
 	#isTerminated = false;
 	#graceTimer: NodeJS.Timeout | undefined;
@@ -121,6 +139,7 @@ class Run {
 		try {
 			child = start(stdin ?? "pipe", this.#stdout.open(), this.#status.open());
 		} catch (error) {
+			this.isShort = isShortage(error);
 			return failureOf({ error });
 		} finally {
 			if (stdin !== undefined) closeSync(stdin);
@@ -144,6 +163,7 @@ class Run {
 		if (signal.aborted) onAbort();
 
 		const exit = await exited;
+		this.isShort = isShortage(exit.error);
 		clearTimeout(listenTimer);
 		if (exit.error === undefined) await Promise.race([Promise.all([this.#lastOutput(), warnings]), this.#givenUp]);
 		await this.#lastStatus();

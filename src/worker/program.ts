@@ -40,6 +40,12 @@ export function whyNotStartable(file: string): string | undefined {
 	return reason;
 }
 
+/** It could not be started, and may be able to a little later: the system is short of processes, descriptors or memory. */
+export function isShortage(error: unknown): boolean {
+	const code = error instanceof Error && "code" in error ? String(error.code) : "";
+	return ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"].includes(code);
+}
+
 /** Why a process has failed, or undefined. */
 export function failureOf({ error, signal, code }: Exit): string | undefined {
 	if (error !== undefined) return reasonNotStarted(error);

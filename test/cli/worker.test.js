@@ -4,6 +4,7 @@ import test from "ava";
 import { execa } from "execa";
 import { Client } from "../../dist/client/client.js";
 import { Server } from "../../dist/server/server.js";
+import { findProgram } from "../helpers/find-program.js";
 import { isAlive, program, temporaryFolder } from "../helpers/program.js";
 import { DEADLINE_MS, dial, startServer } from "../helpers/server.js";
 import { until } from "../helpers/until.js";
@@ -160,6 +161,24 @@ test("a failing command is a line on the worker's stderr and a failed job", asyn
 	await until(() => worker.lines().includes(line));
 	t.pass();
 });
+
+(findProgram("prlimit") ? test : test.skip)(
+	"a command that cannot be started for want of descriptors is started when there are some (needs prlimit)",
+	async (t) => {
+		const { port } = await startServer(t);
+		const worker = start(t, "-p", port, "-f", "x", "cat");
+		const client = connectClient(t, port);
+		t.is(String(await client.submit("x", "before")), "before");
+		const limit = (count) => execa("prlimit", ["--pid", worker.exit.pid, `--nofile=${count}:`].map(String));
+		await limit(4);
+		const jobs = ["one", "two"].map((workload) => client.submit("x", workload));
+		await until(() => worker.lines().length > 0);
+		t.regex(worker.lines()[0], /^gearman: H:test:\d+ x: command could not be started: .*; trying again$/);
+		await limit(1024);
+		t.deepEqual((await Promise.all(jobs)).map(String), ["one", "two"]);
+		t.is(worker.lines().filter((line) => line.includes("trying again")).length, worker.lines().length);
+	},
+);
 
 test("a command that cannot be started is told at once, not with the first job", async (t) => {
 	const { port } = await startServer(t);
