@@ -4,7 +4,7 @@
 //
 //   dist/**/*.js, *.d.ts    tsc
 //   dist/cli/*.cjs          main with client, map, worker, admin, top, and the parsers of yargs and TOML, each in one file, by esbuild
-//   dist/cli/main.*.bytecode  main as V8 has compiled it when a client has run, for this Node
+//   dist/cli/*.bytecode     what V8 has made of those a client or admin loads, when one has run; for this Node
 //   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
@@ -83,8 +83,12 @@ const found = /Promise\.resolve\(\)\.then\(\(\) => __toESM\(require\("(\.\/\w+\.
 if (main.match(found)?.length !== modules.length) throw new Error("dist/cli/main.cjs is not as expected");
 writeFileSync(at("dist/cli/main.cjs"), main.replace(found, 'importModule("$1")'));
 
-// Where nothing can listen the program starts without, a little later.
-spawnSync(process.execPath, [at("scripts/bytecode.js")], { input: "x", env: {}, stdio: ["pipe", "ignore", "inherit"] });
+// A call for each file, the usual one first, as main is in all of them. Where nothing can listen the program starts without.
+const long = "--config scripts/packaging/config.toml --function x";
+for (const call of ["-f x", "--function x", long, "--split 1 -f x", "--admin --getpid"]) {
+	const how = { cwd: root, env: {}, input: "x", stdio: ["pipe", "ignore", "inherit"], timeout: 30_000 };
+	spawnSync(process.execPath, ["scripts/bytecode.js", ...call.split(" ")], how);
+}
 
 function replace(filter, found) {
 	return { name: String(filter), setup: (esbuild) => esbuild.onResolve({ filter }, found) };

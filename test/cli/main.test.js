@@ -275,7 +275,8 @@ test("the program starts from the bytecode that was built for this Node, and wit
 	await mkdir(join(root, "bin"));
 	await copyFile(program, join(root, "bin/gearman.cjs"));
 	await writeFile(join(root, "package.json"), JSON.stringify({ version }));
-	const look = `const { script, bytecodeFile } = require(${JSON.stringify(join(root, "bin/gearman.cjs"))});
+	const look = `const loaded = require(${JSON.stringify(join(root, "bin/gearman.cjs"))});
+		const { script, bytecodeFile } = loaded.get("./main.cjs");
 		process.on("exit", () => console.log(script.cachedDataRejected, bytecodeFile));`;
 	const run = async () => {
 		const { stdout } = await start(t, ["-e", look, "gearman", "-V"], { command: process.execPath, stdin: "ignore" });
