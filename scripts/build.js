@@ -4,6 +4,7 @@
 //
 //   dist/**/*.js, *.d.ts    tsc
 //   dist/cli/*.cjs          main with client, map, worker, admin, top, and the parsers of yargs and TOML, each in one file, by esbuild
+//   dist/cli/*.bytecode     what V8 has made of those a client or admin loads, when one has run; for this Node
 //   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
 //   dist/man, completion    from the option table
@@ -23,8 +24,8 @@ if (status !== 0) process.exit(status ?? 1);
 // What is left of sources that are gone, and of the last build's chunks.
 rmSync(at("dist/server/dashboard"), { recursive: true, force: true });
 for (const file of readdirSync(at("dist"), { recursive: true })) {
-	if (/\.(js|d\.ts)$/.test(file) && !existsSync(at(`src/${file.replace(/\.(js|d\.ts)$/, ".ts")}`)))
-		rmSync(at(`dist/${file}`));
+	const isLeft = /\.(js|d\.ts)$/.test(file) && !existsSync(at(`src/${file.replace(/\.(js|d\.ts)$/, ".ts")}`));
+	if (isLeft || file.endsWith(".bytecode")) rmSync(at(`dist/${file}`));
 }
 
 cpSync(at("src/server/dashboard"), at("dist/server/dashboard"), { recursive: true });
@@ -76,11 +77,18 @@ function join(name, more) {
 	return build({ ...joined, ...more, entryPoints: [at(`src/cli/${name}.ts`)], outfile: at(`dist/cli/${name}.cjs`) });
 }
 
-// What stayed as tsc made it are modules, not CommonJS.
+// What stayed as tsc made it are modules, not CommonJS; bin/gearman imports them.
 const main = readFileSync(at("dist/cli/main.cjs"), "utf8");
 const found = /Promise\.resolve\(\)\.then\(\(\) => __toESM\(require\("(\.\/\w+\.js)"\), 1\)\)/g;
 if (main.match(found)?.length !== modules.length) throw new Error("dist/cli/main.cjs is not as expected");
-writeFileSync(at("dist/cli/main.cjs"), main.replace(found, 'import("$1")'));
+writeFileSync(at("dist/cli/main.cjs"), main.replace(found, 'importModule("$1")'));
+
+// A call for each file, the usual one first, as main is in all of them. Where nothing can listen the program starts without.
+const long = "--config scripts/packaging/config.toml --function x";
+for (const call of ["-f x", "--function x", long, "--split 1 -f x", "--admin --getpid"]) {
+	const how = { cwd: root, env: {}, input: "x", stdio: ["pipe", "ignore", "inherit"], timeout: 30_000 };
+	spawnSync(process.execPath, ["scripts/bytecode.js", ...call.split(" ")], how);
+}
 
 function replace(filter, found) {
 	return { name: String(filter), setup: (esbuild) => esbuild.onResolve({ filter }, found) };

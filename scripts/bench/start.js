@@ -1,7 +1,8 @@
-// How long the program takes to start: in turns, and the difference to Node doing nothing, each round's own.
+// How long the program takes to start: in turns, and the difference to Node doing nothing, each round's own. The worker
+// answers at once: one that starts a process for each job would add the time that takes.
 
-import { Admin } from "../../dist/index.js";
-import { C, ours, servers, startProgram, timeProgram, withServers } from "./processes.js";
+import { Admin, Worker } from "../../dist/index.js";
+import { C, ours, servers, timeProgram, withServers } from "./processes.js";
 
 export const title = "Start";
 export const rounds = (isQuick) => (isQuick ? 3 : 20);
@@ -18,7 +19,8 @@ export const rows = {
 export async function* measure({ rounds }) {
 	yield* withServers(servers.slice(0, 1), async function* ([{ port }]) {
 		const there = ["-h", "127.0.0.1", "-p", `${port}`];
-		const worker = startProgram(ours, ["-w", ...there, "-f", "x", "true"]);
+		const worker = new Worker(`127.0.0.1:${port}`).add("x", () => "");
+		const ended = worker.run();
 		await registered(port);
 		const runs = [
 			["ours", "node", process.execPath, "-e", "0"],
@@ -39,6 +41,7 @@ export async function* measure({ rounds }) {
 			}
 		}
 		await worker.stop();
+		await ended;
 	});
 }
 

@@ -6,7 +6,7 @@ import { Client } from "../client/client.ts";
 import { GearmanError } from "../errors.ts";
 import type { Options } from "../options.ts";
 import { reasonOf } from "../reason.ts";
-import { type Cutter, listSource, operandSource, Stdin, Whole } from "./input.ts";
+import { type Cutter, listSource, operandSource, Stdin, Whole, wholeFile } from "./input.ts";
 import { JobOutput } from "./job-output.ts";
 import { Jobs, type JobsOptions } from "./jobs.ts";
 import { stdoutOutput } from "./output.ts";
@@ -33,7 +33,9 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	if (able.length === 0) return UNAVAILABLE;
 	const map = wantsMap(options) ? await (await import("./map.ts")).openMap(options, operands) : undefined;
 	const cutter = map?.cutter ?? recordsOf(options);
-	const stdin = operands.length === 0 && !options["no-input"] ? new Stdin(cutter ?? new Whole()) : undefined;
+	const takesStdin = operands.length === 0 && !options["no-input"];
+	const file = takesStdin && cutter === undefined ? wholeFile() : undefined;
+	const stdin = takesStdin && file === undefined ? new Stdin(cutter ?? new Whole()) : undefined;
 	const isStream = stdin !== undefined && cutter !== undefined;
 	const hasSeveralFunctions = options.function.length > 1;
 	const isMap = map?.jobsOptions.isMap ?? false;
@@ -44,7 +46,7 @@ export async function run(options: Options<"client">, operands: string[]): Promi
 	const printer = new Printer(out, progress, { isPrefixed: options.prefix, hasSeveralFunctions, isMap });
 	const jobs = new Jobs(
 		client,
-		stdin ?? (operands.length > 0 ? operandSource(operands) : listSource([EMPTY])),
+		stdin ?? file ?? (operands.length > 0 ? operandSource(operands) : listSource([EMPTY])),
 		printer,
 		{
 			...PLAIN,

@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import ava from "ava";
 import { freePort } from "../helpers/free-port.js";
-import { program, said, start } from "../helpers/program.js";
+import { program, said, start, temporaryFolder } from "../helpers/program.js";
 import { startScripted } from "../helpers/scripted-server.js";
 import { startWorker } from "../helpers/scripted-worker.js";
 import { dial, startServer } from "../helpers/server.js";
@@ -441,6 +442,27 @@ test("a directory is no input", async (t) => {
 	]) {
 		is(t, await gearman(args, { stdin: folder }), refused);
 	}
+});
+
+test("a file is the workload from where it was read up to, and /dev/null is an empty one", async (t) => {
+	const { gearman } = await setUp(t);
+	const path = join(temporaryFolder(t), "input");
+	writeFileSync(path, "one\ntwo\n\xff", "latin1");
+	const opened = (name, flags) => {
+		const file = openSync(name, flags);
+		t.teardown(() => closeSync(file));
+		return file;
+	};
+	const file = opened(path, "r");
+	readSync(file, Buffer.alloc(4));
+	is(t, await gearman(["-f", "echo"], { stdin: file }), { stdout: "two\n\xff" });
+	is(t, await gearman(["-f", "length"], { stdin: opened("/dev/null", "r") }), { stdout: "0\n" });
+	// Its size is given as 0.
+	t.regex((await gearman(["-f", "length"], { stdin: opened("/proc/self/status", "r") })).stdout, /^[1-9]\d*\n$/);
+	is(t, await gearman(["-f", "echo"], { stdin: opened(path, "a") }), {
+		stderr: "gearman: could not read the input: bad file descriptor\n",
+		exitCode: 1,
+	});
 });
 
 test("--status tells what the server knows of a job", async (t) => {

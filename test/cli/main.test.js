@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
@@ -267,4 +267,25 @@ test("a pid file that another process has taken over stays", async (t) => {
 	worker.kill("SIGTERM");
 	await worker;
 	t.is(await readFile(file, "utf8"), "1\n");
+});
+
+test("the program starts from the bytecode that was built for this Node, and without it or with a damaged one as well", async (t) => {
+	const root = temporaryFolder(t);
+	await cp(new URL("../../dist/cli", import.meta.url), join(root, "dist/cli"), { recursive: true });
+	await mkdir(join(root, "bin"));
+	await copyFile(program, join(root, "bin/gearman.cjs"));
+	await writeFile(join(root, "package.json"), JSON.stringify({ version }));
+	const look = `const loaded = require(${JSON.stringify(join(root, "bin/gearman.cjs"))});
+		const { script, bytecodeFile } = loaded.get("./main.cjs");
+		process.on("exit", () => console.log(script.cachedDataRejected, bytecodeFile));`;
+	const run = async () => {
+		const { stdout } = await start(t, ["-e", look, "gearman", "-V"], { command: process.execPath, stdin: "ignore" });
+		return stdout.trimEnd().split(/[\n ]/);
+	};
+	const [name, own, isRejected, file] = await run();
+	t.deepEqual([name, own, isRejected], ["gearman", version, "false"]);
+	await writeFile(file, (await readFile(file)).subarray(0, 1000));
+	t.deepEqual((await run()).slice(0, 3), ["gearman", version, "true"]);
+	await rm(file);
+	t.deepEqual((await run()).slice(0, 3), ["gearman", version, "undefined"]);
 });
