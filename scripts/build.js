@@ -4,6 +4,7 @@
 //
 //   dist/**/*.js, *.d.ts    tsc
 //   dist/cli/*.cjs          main with client, map, worker, admin, top, and the parsers of yargs and TOML, each in one file, by esbuild
+//   dist/cli/start.cjs      as in src
 //   dist/cli/*.bytecode     what V8 has made of those a client or admin loads, when one has run; for this Node
 //   dist/server/dashboard/  as in src: the browser runs it as it is
 //   dist/help/<mode>.txt    --help
@@ -29,6 +30,7 @@ for (const file of readdirSync(at("dist"), { recursive: true })) {
 }
 
 cpSync(at("src/server/dashboard"), at("dist/server/dashboard"), { recursive: true });
+cpSync(at("src/cli/start.cjs"), at("dist/cli/start.cjs"));
 
 const { options } = await import("../dist/options.js");
 const { renderHelp } = await import("../dist/cli/help.js");
@@ -77,7 +79,7 @@ function join(name, more) {
 	return build({ ...joined, ...more, entryPoints: [at(`src/cli/${name}.ts`)], outfile: at(`dist/cli/${name}.cjs`) });
 }
 
-// What stayed as tsc made it are modules, not CommonJS; bin/gearman imports them.
+// What stayed as tsc made it are modules, not CommonJS; start.cjs imports them.
 const main = readFileSync(at("dist/cli/main.cjs"), "utf8");
 const found = /Promise\.resolve\(\)\.then\(\(\) => __toESM\(require\("(\.\/\w+\.js)"\), 1\)\)/g;
 if (main.match(found)?.length !== modules.length) throw new Error("dist/cli/main.cjs is not as expected");

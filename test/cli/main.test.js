@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { copyFile, cp, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { cp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
@@ -272,10 +272,8 @@ test("a pid file that another process has taken over stays", async (t) => {
 test("the program starts from the bytecode that was built for this Node, and without it or with a damaged one as well", async (t) => {
 	const root = temporaryFolder(t);
 	await cp(new URL("../../dist/cli", import.meta.url), join(root, "dist/cli"), { recursive: true });
-	await mkdir(join(root, "bin"));
-	await copyFile(program, join(root, "bin/gearman.cjs"));
 	await writeFile(join(root, "package.json"), JSON.stringify({ version }));
-	const look = `const loaded = require(${JSON.stringify(join(root, "bin/gearman.cjs"))});
+	const look = `const loaded = require(${JSON.stringify(join(root, "dist/cli/start.cjs"))});
 		const { script, bytecodeFile } = loaded.get("./main.cjs");
 		process.on("exit", () => console.log(script.cachedDataRejected, bytecodeFile));`;
 	const run = async () => {
