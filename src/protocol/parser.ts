@@ -109,6 +109,11 @@ export class Packet {
 		return this.#starts[this.#count - 1];
 	}
 
+	/** Nothing else came with it. */
+	get isAlone(): boolean {
+		return this.start === HEADER_BYTES && this.end === this.bytes.length;
+	}
+
 	/** The data as bytes that may be kept. */
 	keepData(): Buffer {
 		return this.keep(this.dataStart);

@@ -34,7 +34,7 @@ import { runLine } from "./text-commands.ts";
  */
 const MAX_PACKETS = 128;
 /** A client with so many jobs under way does something else than wait for one of them. */
-const MANY_JOBS = 8;
+const MANY_JOBS = 2;
 /** A client that has submitted so many jobs one after the other is taken to go on like that. */
 const IN_A_ROW = 16;
 /** A peer that is to be closed is, when it takes nothing of what it is owed for this long. */
@@ -75,6 +75,8 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	#isBlocked = false;
 	/** Packets in this chunk of bytes, and whether the rest of it waits for the next turn. */
 	#packets = 0;
+	/** The packet in hand is all that came. */
+	#isAlone = false;
 	#isResting = false;
 	#onDrained: (() => void)[] = [];
 	/** Answers that wait for commits; it is not read from while they are many. */
@@ -124,6 +126,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 
 	onPacket(packet: Packet): void {
 		if (++this.#packets >= MAX_PACKETS) this.#rest();
+		this.#isAlone = packet.isAlone;
 		this.#closeGrab();
 		run(this.server, this, packet);
 	}
@@ -223,14 +226,18 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	/**
 	 * A client that submits one job after the other hears of each together with its result, if that comes soon. Now and then
 	 * at once: it may have come to wait for JOB_CREATED alone. 8 such clients: 20.1 µs a job without this, 17.2 with it.
+	 * One that submits several at once does not wait for the first JOB_CREATED: that may wait as results do. 8 such clients
+	 * with 4 jobs of 1 KB each: 13.3 µs a job without this, 12.0 with it.
 	 */
 	accepted(handle: string): void {
 		const client = this.asClient();
 		if (client.attachments.length > 1) client.inARow = 0;
 		const isPatient = ++client.inARow > IN_A_ROW && client.inARow % IN_A_ROW !== 0;
-		if (!isPatient || this.#held.length > 0 || this.isClosed) return this.send(Type.JOB_CREATED, handle);
+		const mayWait = isPatient || !this.#isAlone;
+		if (!mayWait || this.#held.length > 0 || this.isClosed) return this.send(Type.JOB_CREATED, handle);
 		this.#outgoing.packet(Type.JOB_CREATED, handle);
-		if (!this.isDirty && this.#patientSinceMs === 0) this.#patientSinceMs = this.server.turn.flushSoon(this);
+		if (!this.#isAlone) this.#sent(false);
+		else if (!this.isDirty && this.#patientSinceMs === 0) this.#patientSinceMs = this.server.turn.flushSoon(this);
 	}
 
 	/** What has waited since then leaves, unless it has already. */
