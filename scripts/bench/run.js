@@ -67,7 +67,11 @@ const about = [
 	`load average ${loadavg()[0].toFixed(1)} when it began`,
 	C.gearmand === undefined ? "Skipped: C's gearmand, which is not installed" : versionOfC(),
 ].join("; ");
-const command = ["scripts/bench/run", ...process.argv.slice(2).filter((word) => word !== "--readme")].join(" ");
+/** Without what says where the figures go. */
+const asked = process.argv
+	.slice(2)
+	.filter((word, at, words) => !/^--(readme|json)/.test(word) && words[at - 1] !== "--json");
+const command = ["scripts/bench/run", ...asked].join(" ");
 
 const results = {};
 const parts = [];
