@@ -68,10 +68,10 @@ const about = [
 	C.gearmand === undefined ? "Skipped: C's gearmand, which is not installed" : versionOfC(),
 ].join("; ");
 /** Without what says where the figures go. */
-const asked = process.argv
+const words = process.argv
 	.slice(2)
-	.filter((word, at, words) => !/^--(readme|json)/.test(word) && words[at - 1] !== "--json");
-const command = ["scripts/bench/run", ...asked].join(" ");
+	.filter((word, at, all) => !/^--(readme|json)/.test(word) && all[at - 1] !== "--json");
+const command = ["scripts/bench/run", ...words].join(" ");
 
 const results = {};
 const parts = [];
