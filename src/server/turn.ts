@@ -16,8 +16,7 @@ export class Turn {
 	readonly #patient = new Soon<Peer>((peer, sinceMs) => peer.flushPatient(sinceMs));
 	#isScheduled = false;
 	readonly #onEnd = () => this.end();
-	/** When the last turn ended, and what had been read by then. */
-	#endedMs = 0;
+	/** What had been read when the last turn ended. */
 	#readBytes = 0;
 	#timer: NodeJS.Timeout | undefined;
 	/** When the timer goes off. */
@@ -64,19 +63,20 @@ export class Turn {
 	}
 
 	/**
-	 * Results that may wait do while there is more to do, until the clock's next millisecond: those of several turns leave in
-	 * one write, and are answered in one. 8 clients with 32 jobs each under way: 12.2 µs a job without this, 10.0 with it.
+	 * What may wait for more does, while there is something to do: results until the clock's next millisecond, JOB_CREATED of
+	 * jobs submitted together a little longer. Those of several turns leave in one write, and are answered in one. 8 clients
+	 * with 32 jobs each under way: 12.2 µs a job without this, 10.0 with it for results; 50 with 4 jobs: 10.7 µs without
+	 * waiting JOB_CREATED, 10.2 with it.
 	 */
 	#flush(): void {
 		const nowMs = this.#server.nowMs();
 		const { receivedBytes } = this.#server.metrics;
-		const mayWait = nowMs === this.#endedMs && receivedBytes !== this.#readBytes;
-		this.#endedMs = nowMs;
+		const mayWait = receivedBytes !== this.#readBytes;
 		this.#readBytes = receivedBytes;
 		const dirty = this.#dirty;
 		this.#dirty = [];
 		for (const peer of dirty) {
-			if (mayWait && peer.mayWait) this.#dirty.push(peer);
+			if (mayWait && peer.mayWait(nowMs)) this.#dirty.push(peer);
 			else peer.flush();
 		}
 		if (this.#dirty.length > 0) this.schedule();

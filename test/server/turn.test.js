@@ -1,4 +1,5 @@
 import test from "ava";
+import { encodeRequest } from "../../dist/protocol/packet.js";
 import { dial, startServer } from "../helpers/server.js";
 
 const JOBS = 20;
@@ -56,6 +57,22 @@ test("results and other answers of a client keep their order", async (t) => {
 		const ending = end[0] === "STATUS_RES" ? await client.next() : end;
 		t.deepEqual(ending, i % 2 === 0 ? ["WORK_COMPLETE", handle, ""] : ["WORK_FAIL", handle]);
 	}
+});
+
+test("JOB_CREATED of jobs submitted together does not wait for their results, however busy the server", async (t) => {
+	const { server, port } = await startServer(t);
+	const [client, ...others] = [await dial(t, port), await dial(t, port), await dial(t, port)];
+	let isOver = false;
+	const noise = others.map(async (other) => {
+		while (!isOver) await other.settle();
+	});
+	for (let i = 0; i < 50; i++) {
+		client.raw(Buffer.concat(Array.from({ length: 4 }, () => encodeRequest("SUBMIT_JOB", ["f", "", `${i}`]))));
+		for (let j = 0; j < 4; j++) t.is((await client.next())[0], "JOB_CREATED");
+	}
+	isOver = true;
+	await Promise.all(noise);
+	t.is(server.jobs.size, 200);
 });
 
 test("what is held back at a stop is sent", async (t) => {
