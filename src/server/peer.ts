@@ -69,7 +69,7 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	movedAtMs = 0;
 	/** In the server's list of peers to flush. */
 	isDirty = false;
-	/** How soon what has gathered is to leave: one of the three below. */
+	/** How soon what has gathered is to leave: CREATED, RESULT or NOW. */
 	#urgency = 0;
 	/** Since when it has. */
 	#dirtySinceMs = 0;
@@ -303,7 +303,9 @@ export class Peer implements Reader, PacketReceiver, Receiver, Submitter, Blocka
 	/** There will be more: a client with many jobs under way gets several results at once, and JOB_CREATED with them. */
 	mayWait(nowMs: number): boolean {
 		if (this.#urgency === NOW || this.client === undefined || this.client.attachments.length < MANY_JOBS) return false;
-		return nowMs - this.#dirtySinceMs < (this.#urgency === RESULT ? RESULT_MS : CREATED_MS);
+		const waitedMs = nowMs - this.#dirtySinceMs;
+		// Below 0: the clock was set back.
+		return waitedMs >= 0 && waitedMs < (this.#urgency === RESULT ? RESULT_MS : CREATED_MS);
 	}
 
 	/** End of turn: what has gathered leaves in one write. */

@@ -22,12 +22,13 @@ export class Soon<T> {
 		this.#sinceMs.push(nowMs);
 	}
 
+	/** Nothing waits for a clock that was set back. */
 	tick(nowMs: number): void {
-		if (nowMs < this.dueMs) return;
+		if (nowMs < this.dueMs && nowMs >= this.dueMs - DELAY_MS) return;
 		const items = this.#items;
 		const sinceMs = this.#sinceMs;
 		let count = 0;
-		while (count < items.length && sinceMs[count] + DELAY_MS <= nowMs) count++;
+		while (count < items.length && (sinceMs[count] + DELAY_MS <= nowMs || sinceMs[count] > nowMs)) count++;
 		this.#items = items.slice(count);
 		this.#sinceMs = sinceMs.slice(count);
 		this.dueMs = count < items.length ? sinceMs[count] + DELAY_MS : Number.POSITIVE_INFINITY;
