@@ -7,7 +7,7 @@
 //   4  jobs.ts      create(…), release(…)       queue it, pick the sleeping workers to wake
 //      (journal.ts  a background job: the reply waits for this turn's commit)
 //   5  peer.ts      send(…)                     encoded into the outgoing slab
-//   end of turn     flush(): one write a peer
+//   end of turn     flush(): one write a peer; sooner for who can go on meanwhile, a little later for who waits for more
 //
 // Nobody makes us buffer without a limit: a peer that does not read its replies is not read from, one whose replies do
 // not move for the server's stallMs is dropped, sooner when a worker waits until it takes more data.

@@ -80,13 +80,12 @@ export function command(operands: readonly string[], options: CommandOptions = {
 		let run = new Run(job, output, outlets, options);
 		let failure = await run.end(start);
 		if (run.isShort) options.onShortage?.(job, failure ?? "");
-		// A job is not to fail because there are too many others: it waits, and holds its place of -j.
-		for (
-			let waitMs = FIRST_WAIT_MS;
-			run.isShort && !job.signal.aborted;
-			waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)
-		) {
+		// A job is not to fail because there are too many others: it waits, and holds its place of -j, unless it is given back.
+		let waitMs = FIRST_WAIT_MS;
+		while (run.isShort) {
 			await sleep(waitMs, undefined, { signal: job.signal }).catch(() => undefined);
+			if (job.signal.aborted) break;
+			waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS);
 			run = new Run(job, output, outlets, options);
 			failure = await run.end(start);
 		}
